@@ -1,0 +1,96 @@
+/*
+ * The machine's CPUs: per-CPU data reached through GS, bring-up by INIT-SIPI-SIPI, and kicks.
+ */
+#ifndef TRAPLINE_HV_CPU_H
+#define TRAPLINE_HV_CPU_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boot/handover.h"
+
+struct vcpu;
+
+enum {
+    CPU_STACK_PAGES = 4, /* each stack: normal, #DF, NMI, #MC */
+};
+
+/* Selectors of the hypervisor's GDT; the same on every CPU. */
+enum cpu_selector {
+    SEL_NULL = 0x00,
+    SEL_CODE = 0x08,
+    SEL_DATA = 0x10,
+    SEL_TSS = 0x18, /* two slots */
+};
+
+struct cpu_gdt {
+    uint64_t entry[5];
+};
+
+struct cpu_tss {
+    uint32_t reserved0;
+    uint64_t rsp[3];
+    uint64_t reserved1;
+    uint64_t ist[7];
+    uint64_t reserved2;
+    uint16_t reserved3;
+    uint16_t io_map_base;
+} __attribute__((packed));
+
+struct cpu {
+    struct cpu *self;  /* at GS:0 */
+    void *stack_top;   /* at GS:8, the normal stack */
+    uint32_t index;    /* 0 = the bootstrap processor */
+    uint32_t apic_id;
+    atomic_bool online; /* it runs the hypervisor's code with its own tables */
+    struct cpu_gdt gdt;
+    struct cpu_tss tss __attribute__((aligned(16)));
+
+    /* Running guests; see vcpu.h. */
+    uint64_t vmxon_region; /* physical */
+    struct vcpu *current;  /* whose VMCS is loaded, NULL = none */
+    struct vcpu *queue;    /* circular list of the vCPUs pinned here */
+    uint64_t nmis;         /* NMIs taken, in root mode or as exits */
+    uint64_t interrupts;   /* external interrupts taken */
+    uint64_t ipis_sent;
+};
+
+extern struct cpu *cpus[HANDOVER_MAX_CPUS]; /* online ones, dense from 0 */
+extern unsigned cpu_count;
+
+/* The CPU that runs this. */
+static inline struct cpu *this_cpu(void)
+{
+    struct cpu *cpu;
+    __asm__ volatile("mov %%gs:0, %0" : "=r"(cpu));
+    return cpu;
+}
+
+/* Set up the bootstrap processor: per-CPU data, GDT, IDT, TSS, stacks, control registers, local APIC. */
+void cpu_init_bsp(const struct handover *handover);
+
+/*
+ * Start all other CPUs of the hand-over (INIT-SIPI-SIPI with the delays of SDM 8.4.4, a time-out each);
+ * one that stays silent is reported and left out. Each started CPU calls entry() on its own stack and
+ * must not return from it; cpus[] and cpu_count hold all that came up when this returns.
+ */
+void cpu_start_others(const struct handover *handover, void (*entry)(void));
+
+/* Make another CPU leave guest mode soon: an NMI. Counted in the caller's ipis_sent. */
+void cpu_kick(struct cpu *cpu);
+
+/* What this CPU does for an NMI, in root mode (from the IDT) and as a VM exit: count it. */
+void cpu_handle_nmi(void);
+
+/* What this CPU does for a machine check, in root mode or as a VM exit: report the banks and panic. */
+void cpu_handle_machine_check(void);
+
+/* Acknowledge the external interrupt of this vector at the local APIC. */
+void cpu_handle_interrupt(unsigned vector);
+
+/* Ticks of the TSC per millisecond. */
+extern uint64_t cpu_tsc_per_ms;
+
+#endif
