@@ -29,7 +29,8 @@ enum handover_mem_type {
     HANDOVER_MEM_FREE = 1, /* the hypervisor may use it for anything */
     HANDOVER_MEM_KEPT,     /* image, page tables, guest images, this structure */
     HANDOVER_MEM_FIRMWARE, /* UEFI runtime services code and data: mapped for ResetSystem only */
-    HANDOVER_MEM_RESERVED, /* RAM or device memory that nobody may touch (ACPI, unusable, reserved) */
+    HANDOVER_MEM_RESERVED, /* RAM or device memory that nobody may touch (ACPI, unusable, reserved)
+                            */
     HANDOVER_MEM_MMIO,     /* memory-mapped I/O that the memory map names */
 };
 
