@@ -26,8 +26,7 @@ FORCE:
 # command line, a list of objects) does. What is made by that text depends on the file.
 define flags_file
 $(BUILD)/flags/$1: FORCE
-	@mkdir -p $$(@D)
-	$$(file >$$@.new,$2)@cmp -s $$@.new $$@ && rm $$@.new || mv $$@.new $$@
+	$$(shell mkdir -p $$(@D))$$(file >$$@.new,$2)@cmp -s $$@.new $$@ && rm $$@.new || mv $$@.new $$@
 endef
 
 # The hypervisor: freestanding, linked high, no vector registers (the guest's stay live in root mode).
