@@ -1,6 +1,7 @@
 /*
  * The processor's registers and instructions that C has no words for: MSR numbers, control-register
- * bits, and one inline function an instruction. Names and numbers are the SDM's (volume 4 for MSRs).
+ * bits, and one inline function an instruction. Names and numbers are the SDM's (volume 4 for
+ * MSRs).
  */
 #ifndef TRAPLINE_VMX_X86_H
 #define TRAPLINE_VMX_X86_H
@@ -17,6 +18,7 @@ enum msr {
     MSR_IA32_MTRRCAP = 0xfe,
     MSR_IA32_ARCH_CAPABILITIES = 0x10a,
     MSR_IA32_FLUSH_CMD = 0x10b,
+    MSR_IA32_TSX_CTRL = 0x122,
     MSR_IA32_SYSENTER_CS = 0x174,
     MSR_IA32_SYSENTER_ESP = 0x175,
     MSR_IA32_SYSENTER_EIP = 0x176,
@@ -32,6 +34,7 @@ enum msr {
     MSR_IA32_MTRR_FIX4K_C0000 = 0x268,
     MSR_IA32_PAT = 0x277,
     MSR_IA32_MTRR_DEF_TYPE = 0x2ff,
+    MSR_IA32_PERF_GLOBAL_CTRL = 0x38f,
     MSR_IA32_MC0_CTL = 0x400,
     MSR_IA32_MC0_STATUS = 0x401,
     MSR_IA32_MC0_ADDR = 0x402,
@@ -53,6 +56,11 @@ enum msr {
     MSR_IA32_VMX_TRUE_EXIT_CTLS = 0x48f,
     MSR_IA32_VMX_TRUE_ENTRY_CTLS = 0x490,
     MSR_IA32_VMX_VMFUNC = 0x491,
+    MSR_IA32_VMX_PROCBASED_CTLS3 = 0x492,
+    MSR_IA32_VMX_EXIT_CTLS2 = 0x493,
+    MSR_IA32_U_CET = 0x6a0,
+    MSR_IA32_S_CET = 0x6a2,
+    MSR_IA32_PKRS = 0x6e1,
     MSR_IA32_XSS = 0xda0,
     MSR_IA32_TSC_DEADLINE = 0x6e0,
     MSR_X2APIC_BASE = 0x800,
@@ -118,14 +126,56 @@ enum cr4 {
     CR4_PKE = 1u << 22,
     CR4_CET = 1u << 23,
     CR4_PKS = 1u << 24,
+    CR4_UINTR = 1u << 25,
 };
 
 enum rflags {
+    RFLAGS_CF = 1u << 0,
     RFLAGS_FIXED = 1u << 1,
+    RFLAGS_ZF = 1u << 6,
     RFLAGS_TF = 1u << 8,
     RFLAGS_IF = 1u << 9,
     RFLAGS_RF = 1u << 16,
     RFLAGS_VM = 1u << 17,
+    RFLAGS_AC = 1u << 18,
+    RFLAGS_VIF = 1u << 19,
+    RFLAGS_VIP = 1u << 20,
+    RFLAGS_ID = 1u << 21,
+};
+
+/* MSR_IA32_SPEC_CTRL */
+enum spec_ctrl {
+    SPEC_CTRL_IBRS = 1u << 0,
+    SPEC_CTRL_STIBP = 1u << 1,
+    SPEC_CTRL_SSBD = 1u << 2,
+    SPEC_CTRL_BHI_DIS_S = 1u << 10,
+};
+
+/* MSR_IA32_PRED_CMD, MSR_IA32_FLUSH_CMD */
+enum {
+    PRED_CMD_IBPB = 1u << 0,
+    FLUSH_CMD_L1D = 1u << 0,
+};
+
+/* MSR_IA32_ARCH_CAPABILITIES */
+enum arch_capabilities {
+    ARCH_CAPABILITIES_RDCL_NO = 1u << 0,
+    ARCH_CAPABILITIES_IBRS_ALL = 1u << 1,
+    ARCH_CAPABILITIES_RSBA = 1u << 2,
+    ARCH_CAPABILITIES_SKIP_L1DFL_VMENTRY = 1u << 3,
+    ARCH_CAPABILITIES_SSB_NO = 1u << 4,
+    ARCH_CAPABILITIES_MDS_NO = 1u << 5,
+    ARCH_CAPABILITIES_PSCHANGE_MC_NO = 1u << 6,
+    ARCH_CAPABILITIES_TSX_CTRL = 1u << 7,
+    ARCH_CAPABILITIES_TAA_NO = 1u << 8,
+    ARCH_CAPABILITIES_SBDR_SSDP_NO = 1u << 13,
+    ARCH_CAPABILITIES_FBSDP_NO = 1u << 14,
+    ARCH_CAPABILITIES_PSDP_NO = 1u << 15,
+    ARCH_CAPABILITIES_FB_CLEAR = 1u << 17,
+    ARCH_CAPABILITIES_BHI_NO = 1u << 20,
+    ARCH_CAPABILITIES_PBRSB_NO = 1u << 24,
+    ARCH_CAPABILITIES_RFDS_NO = 1u << 27,
+    ARCH_CAPABILITIES_RFDS_CLEAR = 1u << 28,
 };
 
 enum exception_vector {
@@ -133,6 +183,8 @@ enum exception_vector {
     VECTOR_DB = 1,
     VECTOR_NMI = 2,
     VECTOR_BP = 3,
+    VECTOR_OF = 4,
+    VECTOR_BR = 5,
     VECTOR_UD = 6,
     VECTOR_NM = 7,
     VECTOR_DF = 8,
@@ -141,8 +193,10 @@ enum exception_vector {
     VECTOR_SS = 12,
     VECTOR_GP = 13,
     VECTOR_PF = 14,
+    VECTOR_MF = 16,
     VECTOR_AC = 17,
     VECTOR_MC = 18,
+    VECTOR_XM = 19,
     VECTOR_VE = 20,
     VECTOR_CP = 21,
 };

@@ -1,0 +1,94 @@
+/*
+ * Into a guest and out of it again: the register file that VM entry and exit do not switch, and the
+ * stub in entry.asm that does.
+ *
+ * struct vmx_context is the first member of the hypervisor's vCPU. Its VMCS has
+ *   HOST_RSP = vmx_context_host_rsp(context): the end of regs, so that the stub pushes into it;
+ *   HOST_RIP = vmx_context_host_rip(context).
+ * Interrupts stay off in root mode and NMI, #MC and #DF have IST stacks: while the stub moves
+ * registers, RSP points into the context.
+ */
+#ifndef TRAPLINE_VMX_ENTRY_H
+#define TRAPLINE_VMX_ENTRY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The order of their numbers in instruction encodings and exit qualifications, without RSP (4). */
+struct vmx_regs {
+    uint64_t rax, rcx, rdx, rbx, rbp, rsi, rdi;
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+};
+
+/* What stands between a VM entry and the short way in. */
+enum vmx_entry_flag {
+    VMX_CONTEXT_LAUNCH = 1u << 0,          /* the VMCS is clear: VMLAUNCH; the stub clears it */
+    VMX_CONTEXT_L1D_FLUSH = 1u << 1,       /* write IA32_FLUSH_CMD */
+    VMX_CONTEXT_VERW = 1u << 2,            /* overwrite the CPU's buffers */
+    VMX_CONTEXT_GUEST_SPEC_CTRL = 1u << 3, /* load spec_ctrl_guest */
+};
+
+/* What a VM exit does before anything else; with 0 it is not even tested for. */
+enum vmx_exit_flag {
+    VMX_CONTEXT_RSB_FILL = 1u << 0,       /* overwrite the return stack buffer */
+    VMX_CONTEXT_HOST_SPEC_CTRL = 1u << 1, /* load spec_ctrl_host */
+};
+
+struct vmx_context {
+    struct vmx_regs regs; /* the guest's, while it does not run */
+    uint64_t host_stack;  /* RSP for vmx_handle_exit, a multiple of 16 */
+    uint32_t entry_flags; /* enum vmx_entry_flag */
+    uint32_t exit_flags;  /* enum vmx_exit_flag; fixed before HOST_RIP is written */
+    uint32_t spec_ctrl_guest;
+    uint32_t spec_ctrl_host;
+    uint32_t verw_selector; /* a writable data segment's, the operand of VERW */
+    uint32_t reserved;
+};
+
+/* Where VM exits arrive; only for HOST_RIP. The guarded one obeys exit_flags. */
+void vmx_exit_stub(void);
+void vmx_exit_stub_guarded(void);
+
+static inline uint64_t vmx_context_host_rsp(const struct vmx_context *context)
+{
+    return (uint64_t)(uintptr_t)context + sizeof(struct vmx_regs);
+}
+
+static inline uint64_t vmx_context_host_rip(const struct vmx_context *context)
+{
+    return (uint64_t)(uintptr_t)(context->exit_flags ? vmx_exit_stub_guarded : vmx_exit_stub);
+}
+
+/* The VMCS of this context has just been VMCLEARed (or was never entered): the next entry launches.
+ */
+static inline void vmx_context_cleared(struct vmx_context *context)
+{
+    context->entry_flags |= VMX_CONTEXT_LAUNCH;
+}
+
+/*
+ * The register with this number (0 to 15, as in instruction encodings); NULL for 4: the guest's RSP
+ * is in the VMCS.
+ */
+static inline uint64_t *vmx_reg(struct vmx_regs *regs, unsigned number)
+{
+    if (number == 4) {
+        return NULL;
+    }
+    return (uint64_t *)regs + (number < 4 ? number : number - 1);
+}
+
+/* Enter the context, whose VMCS is current, and go on with what vmx_handle_exit returns, for ever.
+ */
+_Noreturn void vmx_run(struct vmx_context *context);
+
+/*
+ * Provided by the hypervisor, both on context->host_stack, which the stub resets each time. They
+ * return the context to enter next, with its VMCS current.
+ */
+struct vmx_context *vmx_handle_exit(struct vmx_context *context);
+
+/* VMLAUNCH or VMRESUME failed: VMCS_INSTRUCTION_ERROR of the current VMCS says why. */
+struct vmx_context *vmx_handle_entry_failure(struct vmx_context *context);
+
+#endif
