@@ -29,9 +29,9 @@ enum extents_result {
 };
 
 /*
- * Take the lowest piece of bytes bytes (not 0) at a multiple of align (a power of two) out of the set.
- * With align 1, or a multiple of which every extent's base is one, it never returns EXTENTS_FULL.
- * On EXTENTS_OK *base is its address; otherwise nothing has changed.
+ * Take the lowest piece of bytes bytes (not 0) at a multiple of align (a power of two) out of the
+ * set. With align 1, or a multiple of which every extent's base is one, it never returns
+ * EXTENTS_FULL. On EXTENTS_OK *base is its address; otherwise nothing has changed.
  */
 enum extents_result extents_take(struct extents *set, uint64_t bytes, uint64_t align,
                                  uint64_t *base);
@@ -39,7 +39,8 @@ enum extents_result extents_take(struct extents *set, uint64_t bytes, uint64_t a
 /* Put a range into the set. On an error nothing has changed. */
 enum extents_result extents_put(struct extents *set, uint64_t base, uint64_t bytes);
 
-/* Move to a larger list; the caller gives the old one back. capacity: entries, at least set->count. */
+/* Move to a larger list; the caller gives the old one back. capacity: entries, at least set->count.
+ */
 void extents_move(struct extents *set, struct extent *list, size_t capacity);
 
 #endif

@@ -7,8 +7,8 @@
 #include "boot/handover.h"
 
 /*
- * Start the other CPUs, run the hand-over's guests to their ends and stop the machine. Called once, on
- * the bootstrap processor with its final stack, after console, memory and CPU are set up.
+ * Start the other CPUs, run the hand-over's guests to their ends and stop the machine. Called once,
+ * on the bootstrap processor with its final stack, after console, memory and CPU are set up.
  */
 noreturn void hv_start(const struct handover *handover);
 

@@ -1,6 +1,6 @@
 /*
- * The four functions that the compiler may call of its own accord, and strlen. String instructions do
- * the work: the fastest way that needs no vector registers.
+ * The four functions that the compiler may call of its own accord, and strlen. String instructions
+ * do the work: the fastest way that needs no vector registers.
  */
 #include <stddef.h>
 #include <stdint.h>
