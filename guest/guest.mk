@@ -1,0 +1,79 @@
+# Guests: the runtime as a library, and an ELF for each workload.
+#
+#   guests                 every workload of guest/workloads, into $(BUILD)/guests/NAME.elf
+#   $(GUEST_ELF)           the one that NAME=name or NAME=path/to/file.c names
+#
+# A workload is guest/workloads/NAME.c, or the folder guest/workloads/NAME with any number of .c files.
+
+# No PIE and no red zone: a forbidden access is delivered on the stack that it finds. The compiler's
+# own headers only, so that no header of the host is taken by mistake; its limits.h, told that there
+# is one of a C library already, does not look for that.
+GUEST_CFLAGS := -std=c11 -O2 -g -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -I. -Iguest/include \
+	-ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include) -D_LIBC_LIMITS_H_ -fno-pic -fno-pie \
+	-mno-red-zone -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+	-fno-omit-frame-pointer -MMD -MP
+GUEST_LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack \
+	--build-id=none -T guest/runtime/guest.ld
+
+GUEST_LIB := $(BUILD)/guest/libtrapline.a
+GUEST_START := $(BUILD)/guest/runtime/start.asm.o
+GUEST_LIB_C := $(wildcard guest/runtime/*.c)
+GUEST_LIB_ASM := $(filter-out guest/runtime/start.asm,$(wildcard guest/runtime/*.asm))
+GUEST_LIB_OBJ := $(GUEST_LIB_C:guest/%.c=$(BUILD)/guest/%.o) \
+	$(GUEST_LIB_ASM:guest/%.asm=$(BUILD)/guest/%.asm.o)
+
+GUEST_NAMES := $(sort $(patsubst guest/workloads/%/,%,$(wildcard guest/workloads/*/)) \
+	$(patsubst guest/workloads/%.c,%,$(wildcard guest/workloads/*.c)))
+GUEST_ELFS := $(GUEST_NAMES:%=$(BUILD)/guests/%.elf)
+
+# NAME may also be a file of the user's own.
+GUEST_OWN_C := $(filter %.c,$(NAME))
+GUEST_ELF := $(if $(NAME),$(BUILD)/guests/$(basename $(notdir $(NAME))).elf)
+
+.PHONY: guests
+guests: $(GUEST_ELFS)
+
+$(BUILD)/guest/%.o: guest/%.c
+	@mkdir -p $(dir $@)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(GUEST_CFLAGS) -c $< -o $@
+
+$(BUILD)/guest/%.asm.o: guest/%.asm
+	@mkdir -p $(dir $@)
+	$(call say,NASM,$<)
+	$(Q)$(NASM) -f elf64 -g -F dwarf -Wall -Werror -o $@ $<
+
+# These are what the compiler would call for a loop that copies or fills.
+$(BUILD)/guest/runtime/string.o: GUEST_CFLAGS += -fno-tree-loop-distribute-patterns
+
+$(GUEST_LIB): $(GUEST_LIB_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $(GUEST_LIB_OBJ)
+
+# $(1): name of the workload, $(2): its C files
+define guest_rule
+$(BUILD)/guests/$(1).elf: $(patsubst guest/%.c,$(BUILD)/guest/%.o,$(2)) $(GUEST_START) $(GUEST_LIB) \
+		guest/runtime/guest.ld
+	@mkdir -p $$(dir $$@)
+	$$(call say,LD,$$@)
+	$(Q)$(LD) $(GUEST_LDFLAGS) -o $$@ $(GUEST_START) $(patsubst guest/%.c,$(BUILD)/guest/%.o,$(2)) $(GUEST_LIB)
+-include $(patsubst guest/%.c,$(BUILD)/guest/%.d,$(2))
+endef
+guest_files = $(sort $(wildcard guest/workloads/$(1)/*.c guest/workloads/$(1).c))
+$(foreach name,$(GUEST_NAMES),$(eval $(call guest_rule,$(name),$(call guest_files,$(name)))))
+
+ifneq ($(GUEST_OWN_C),)
+# A name of its own, so that it cannot replace one of ours.
+ifneq ($(filter $(basename $(notdir $(GUEST_OWN_C))),$(GUEST_NAMES)),)
+$(error guest $(basename $(notdir $(GUEST_OWN_C))) exists in guest/workloads: give $(NAME) another name)
+endif
+$(GUEST_ELF): $(GUEST_OWN_C) $(GUEST_START) $(GUEST_LIB) guest/runtime/guest.ld
+	@mkdir -p $(dir $@)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(GUEST_CFLAGS) -MF $(@:.elf=.d) -c $< -o $(@:.elf=.o)
+	$(call say,LD,$@)
+	$(Q)$(LD) $(GUEST_LDFLAGS) -o $@ $(GUEST_START) $(@:.elf=.o) $(GUEST_LIB)
+endif
+
+-include $(GUEST_LIB_OBJ:.o=.d)

@@ -1,0 +1,127 @@
+/* The processor's registers and structures that the runtime sets up. Source: SDM volume 3. */
+#ifndef GUEST_RUNTIME_CPU_H
+#define GUEST_RUNTIME_CPU_H
+
+#include <stdint.h>
+
+enum cr0_bits {
+    CR0_MP = 1u << 1,
+    CR0_EM = 1u << 2,
+    CR0_TS = 1u << 3,
+    CR0_NE = 1u << 5,
+    CR0_WP = 1u << 16,
+};
+
+enum cr4_bits {
+    CR4_OSFXSR = 1u << 9,
+    CR4_OSXMMEXCPT = 1u << 10,
+    CR4_OSXSAVE = 1u << 18,
+};
+
+enum msr_number {
+    MSR_EFER = 0xc0000080,
+};
+
+enum efer_bits {
+    EFER_NXE = 1u << 11,
+};
+
+enum xcr0_bits {
+    XCR0_X87 = 1u << 0,
+    XCR0_SSE = 1u << 1,
+    XCR0_AVX = 1u << 2,
+    XCR0_AVX512 = 7u << 5, /* opmask, upper halves of ZMM0-15, ZMM16-31: all or none */
+};
+
+enum cpuid_leaf {
+    CPUID_FEATURES = 1,
+    CPUID_XSAVE = 0x0d,
+    CPUID_EXTENDED = 0x80000000,
+    CPUID_EXTENDED_FEATURES = 0x80000001,
+};
+
+enum cpuid_bits {
+    CPUID_1_ECX_XSAVE = 1u << 26,
+    CPUID_80000001_EDX_NX = 1u << 20,
+    CPUID_80000001_EDX_PAGE_1G = 1u << 26,
+};
+
+struct cpuid {
+    uint32_t eax, ebx, ecx, edx;
+};
+
+static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
+{
+    struct cpuid r;
+
+    __asm__ volatile("cpuid"
+                     : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+                     : "a"(leaf), "c"(subleaf));
+    return r;
+}
+
+/* EDX of the extended feature leaf, 0 where there is none. */
+static inline uint32_t cpuid_extended_edx(void)
+{
+    if (cpuid(CPUID_EXTENDED, 0).eax < CPUID_EXTENDED_FEATURES)
+        return 0;
+    return cpuid(CPUID_EXTENDED_FEATURES, 0).edx;
+}
+
+static inline uint64_t read_cr0(void)
+{
+    uint64_t value;
+    __asm__ volatile("mov %%cr0, %0" : "=r"(value));
+    return value;
+}
+
+static inline void write_cr0(uint64_t value)
+{
+    __asm__ volatile("mov %0, %%cr0" : : "r"(value) : "memory");
+}
+
+static inline uint64_t read_cr2(void)
+{
+    uint64_t value;
+    __asm__ volatile("mov %%cr2, %0" : "=r"(value));
+    return value;
+}
+
+static inline void write_cr3(uint64_t value)
+{
+    __asm__ volatile("mov %0, %%cr3" : : "r"(value) : "memory");
+}
+
+static inline uint64_t read_cr4(void)
+{
+    uint64_t value;
+    __asm__ volatile("mov %%cr4, %0" : "=r"(value));
+    return value;
+}
+
+static inline void write_cr4(uint64_t value)
+{
+    __asm__ volatile("mov %0, %%cr4" : : "r"(value) : "memory");
+}
+
+static inline uint64_t read_msr(uint32_t msr)
+{
+    uint32_t low, high;
+    __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+    return (uint64_t)high << 32 | low;
+}
+
+static inline void write_msr(uint32_t msr, uint64_t value)
+{
+    __asm__ volatile("wrmsr"
+                     :
+                     : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+                     : "memory");
+}
+
+static inline void write_xcr0(uint64_t value)
+{
+    __asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
+}
+
+#endif

@@ -1,0 +1,44 @@
+/* What the parts of the runtime have to do with one another; no interface for guest programs. */
+#ifndef GUEST_RUNTIME_RUNTIME_H
+#define GUEST_RUNTIME_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdnoreturn.h>
+
+#include <trapline/abi.h>
+
+/* From the linker script and start.asm. */
+extern char image_start[], text_end[], rodata_end[], image_end[];
+extern char stack_guard[], stack_bottom[], stack_top[];
+extern char exception_stack_guard[], exception_stack_bottom[], exception_stack_top[];
+
+/* The start structure, copied out of the boot area. */
+extern struct trapline_info runtime_info;
+
+/* What main() and exit() are wrapped in: called by start.asm on the runtime's stack. */
+noreturn void runtime_start(const struct trapline_info *info);
+
+/* Load GDT, TSS and IDT; an exception is reported from here on. */
+void cpu_init_tables(void);
+
+/* Switch on SSE and, as far as CPUID shows them, XSAVE and AVX. */
+void cpu_init_vectors(void);
+
+/* Point the IDT's gate for forbidden accesses at an entry that saves what handlers may change. */
+void cpu_set_trap_gate(bool general_regs_only);
+
+/*
+ * Build page tables in the pages from first_page on and load them: all of RAM and the alias window
+ * one to one, but neither page 0 nor the stacks' guard pages. Returns the first page left free.
+ */
+uint64_t paging_init(const struct trapline_info *info, uint64_t first_page);
+
+/* Give the allocators all of RAM but page 0 and [image_start, first_free). */
+void memory_init(const struct trapline_info *info, uint64_t first_free);
+
+/* Register the trap area with the hypervisor; accesses are reported until trap() is called. */
+void trap_init(void);
+
+#endif

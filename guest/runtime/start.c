@@ -1,0 +1,85 @@
+/* From the entry to main(), and from there to the end. */
+#include <trapline/abi.h>
+#include <trapline/hypercall.h>
+#include <trapline/process.h>
+#include <trapline/stdio.h>
+#include <trapline/time.h>
+
+#include "guest/runtime/args.h"
+#include "guest/runtime/runtime.h"
+
+int main(int argc, char **argv);
+
+struct trapline_info runtime_info;
+
+static char arguments[TRAPLINE_ARGS_LEN];
+static char *argument_list[ARGS_MAX + 1];
+
+noreturn void runtime_start(const struct trapline_info *info)
+{
+    int argc;
+
+    runtime_info = *info;
+    if (info->magic != TRAPLINE_INFO_MAGIC || info->version != TRAPLINE_ABI_VERSION)
+        exit(EXIT_START);
+    runtime_info.name[TRAPLINE_NAME_LEN - 1] = '\0';
+    runtime_info.args[TRAPLINE_ARGS_LEN - 1] = '\0';
+
+    cpu_init_tables();
+    cpu_init_vectors();
+    memory_init(&runtime_info, paging_init(&runtime_info, (uint64_t)image_end));
+    trap_init();
+
+    argument_list[0] = runtime_info.name;
+    argc = args_split(runtime_info.args, arguments, &argument_list[1]);
+    if (argc < 0) {
+        printf("guest: a quote in the arguments is not closed: %s\n", runtime_info.args);
+        exit(EXIT_ARGS);
+    }
+    exit(main(argc + 1, argument_list));
+}
+
+noreturn void exit(int code)
+{
+    for (;;)
+        hypercall2(TRAPLINE_HC_EXIT, (uint64_t)(uint32_t)code, 0);
+}
+
+noreturn void abort(void)
+{
+    exit(EXIT_ABORT);
+}
+
+noreturn void assert_failed(const char *condition, const char *file, int line)
+{
+    printf("guest: assertion failed at %s:%d: %s\n", file, line, condition);
+    abort();
+}
+
+const struct trapline_info *guest_info(void)
+{
+    return &runtime_info;
+}
+
+int stats(struct trapline_stats *counts)
+{
+    return (int)hypercall2(TRAPLINE_HC_STATS, (uint64_t)counts, 0);
+}
+
+uint64_t tsc_hz(void)
+{
+    return runtime_info.tsc_hz;
+}
+
+uint64_t ticks_to_ns(uint64_t count)
+{
+    const uint64_t hz = runtime_info.tsc_hz;
+    const uint64_t ns_per_second = 1000000000;
+
+    return hz ? count / hz * ns_per_second + count % hz * ns_per_second / hz : 0;
+}
+
+uint64_t ns(void)
+{
+    return ticks_to_ns(ticks());
+}
