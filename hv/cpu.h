@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdnoreturn.h>
 
 #include "boot/handover.h"
 
@@ -40,16 +41,16 @@ struct cpu_tss {
 } __attribute__((packed));
 
 struct cpu {
-    struct cpu *self;  /* at GS:0 */
-    void *stack_top;   /* at GS:8, the normal stack */
-    uint32_t index;    /* 0 = the bootstrap processor */
+    struct cpu *self; /* at GS:0 */
+    void *stack_top;  /* at GS:8, the normal stack */
+    uint32_t index;   /* 0 = the bootstrap processor */
     uint32_t apic_id;
     atomic_bool online; /* it runs the hypervisor's code with its own tables */
     struct cpu_gdt gdt;
     struct cpu_tss tss __attribute__((aligned(16)));
 
     /* Running guests; see vcpu.h. */
-    uint64_t vmxon_region; /* physical */
+    uint64_t vmxon_region; /* physical; not 0 exactly while in VMX operation */
     struct vcpu *current;  /* whose VMCS is loaded, NULL = none */
     struct vcpu *queue;    /* circular list of the vCPUs pinned here */
     uint64_t nmis;         /* NMIs taken, in root mode or as exits */
@@ -68,13 +69,20 @@ static inline struct cpu *this_cpu(void)
     return cpu;
 }
 
-/* Set up the bootstrap processor: per-CPU data, GDT, IDT, TSS, stacks, control registers, local APIC. */
+/*
+ * Give the bootstrap processor its GDT, IDT, per-CPU data and an emergency stack, and learn the
+ * TSC's rate: enough for the console and for reporting an exception. Before everything else.
+ */
+void cpu_init_early(const struct handover *handover);
+
+/* Set up the bootstrap processor: per-CPU data, GDT, IDT, TSS, stacks, control registers, local
+ * APIC. */
 void cpu_init_bsp(const struct handover *handover);
 
 /*
- * Start all other CPUs of the hand-over (INIT-SIPI-SIPI with the delays of SDM 8.4.4, a time-out each);
- * one that stays silent is reported and left out. Each started CPU calls entry() on its own stack and
- * must not return from it; cpus[] and cpu_count hold all that came up when this returns.
+ * Start all other CPUs of the hand-over (INIT-SIPI-SIPI with the delays of SDM 8.4.4, a time-out
+ * each); one that stays silent is reported and left out. Each started CPU calls entry() on its own
+ * stack and must not return from it; cpus[] and cpu_count hold all that came up when this returns.
  */
 void cpu_start_others(const struct handover *handover, void (*entry)(void));
 
@@ -84,11 +92,31 @@ void cpu_kick(struct cpu *cpu);
 /* What this CPU does for an NMI, in root mode (from the IDT) and as a VM exit: count it. */
 void cpu_handle_nmi(void);
 
-/* What this CPU does for a machine check, in root mode or as a VM exit: report the banks and panic. */
+/* What this CPU does for a machine check, in root mode or as a VM exit: report the banks and panic.
+ */
 void cpu_handle_machine_check(void);
 
 /* Acknowledge the external interrupt of this vector at the local APIC. */
 void cpu_handle_interrupt(unsigned vector);
+
+/*
+ * Let NMIs in again after a VM exit by an NMI, which leaves them blocked, by an IRET. Not for use
+ * in an NMI handler.
+ */
+void cpu_unblock_nmis(void);
+
+/* Wait, busily. us: microseconds. */
+void cpu_delay_us(uint64_t us);
+
+/*
+ * Stop all other CPUs for good, by an NMI; those that have not stopped after a while are left to
+ * themselves. Returns false when this CPU has done so before; does not return on a CPU that comes
+ * second.
+ */
+bool cpu_stop_others(void);
+
+/* Leave VMX operation, if this CPU's vmxon_region says that it is in it. */
+void cpu_leave_vmx(void);
 
 /* Ticks of the TSC per millisecond. */
 extern uint64_t cpu_tsc_per_ms;
