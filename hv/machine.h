@@ -1,4 +1,5 @@
-/* The end of the machine's run, by the firmware's ResetSystem, and what happens on a fatal error. */
+/* The end of the machine's run, by the firmware's ResetSystem, and what happens on a fatal error.
+ */
 #ifndef TRAPLINE_HV_MACHINE_H
 #define TRAPLINE_HV_MACHINE_H
 
@@ -10,13 +11,14 @@
 void machine_init(const struct handover *handover);
 
 /*
- * Stop the machine in the configured way (shutdown, reset or halt). failed: 0 = the run was good; else
- * the console shows it. In the emulators the way it ends is the same; the runner reads the verdict
- * from the last console line, "trapline: end ok" or "trapline: end failed".
+ * Stop the machine in the configured way (shutdown, reset or halt). failed: 0 = the run was good;
+ * else the console shows it. In the emulators the way it ends is the same; the runner reads the
+ * verdict from the last console line, "trapline: end ok" or "trapline: end failed".
  */
 noreturn void machine_stop(int failed);
 
-/* Print a message, where it happened and a symbolised backtrace, stop the other CPUs, stop the machine. */
+/* Print a message, where it happened and a symbolised backtrace, stop the other CPUs, stop the
+ * machine. */
 noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif
