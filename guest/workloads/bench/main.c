@@ -1,0 +1,26 @@
+/*
+ * Microbenchmarks of the primitives.
+ *
+ * Arguments: quick (a tenth of the rounds), only=NAME,... (rows, or families such as protn). Each
+ * row is a JSON object on a line of its own that begins with "@json ", and a line of the table at
+ * the end.
+ */
+#include "guest/workloads/bench/bench.h"
+
+int main(int argc, char **argv)
+{
+    const uint64_t start = ns();
+
+    if (!bench_arguments(argc, argv))
+        return EXIT_FAILURE;
+    bench_calibrate();
+    bench_basic();
+    bench_protn();
+    bench_dirty();
+    bench_map2();
+    bench_vmpup();
+    if (!bench_finish())
+        return EXIT_FAILURE;
+    printf("bench: done in %lu ms of guest time\n", (ns() - start) / 1000000);
+    return EXIT_SUCCESS;
+}

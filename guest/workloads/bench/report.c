@@ -1,0 +1,167 @@
+/* Which rows are wanted, and how they are shown. */
+#include "guest/workloads/bench/measure.h"
+
+enum {
+    ROWS_MAX = 64,
+    ONLY_MAX = 32,
+    QUICK_DIVISOR = 10,
+    QUICK_LEAST = 5,
+    NUMBER_LEN = 32,
+};
+
+static struct bench_row rows[ROWS_MAX];
+static unsigned row_count;
+
+static bool quick;
+static struct {
+    const char *name;
+    size_t length;
+    bool used;
+} only[ONLY_MAX];
+static unsigned only_count;
+
+static const char rating[] = "vmpup.rating";
+
+static bool add_only(const char *list)
+{
+    while (*list) {
+        const char *const comma = strchr(list, ',');
+        const size_t length = comma ? (size_t)(comma - list) : strlen(list);
+
+        if (only_count == ONLY_MAX || length == 0) {
+            printf("bench: only= takes 1 to %d names\n", ONLY_MAX);
+            return false;
+        }
+        only[only_count].name = list;
+        only[only_count++].length = length;
+        list += length + (comma ? 1 : 0);
+    }
+    return true;
+}
+
+bool bench_arguments(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "quick") == 0) {
+            quick = true;
+        } else if (strncmp(argv[i], "only=", 5) == 0) {
+            if (!add_only(argv[i] + 5))
+                return false;
+        } else {
+            printf("bench: unknown argument \"%s\"; known are: quick, only=NAME,...\n", argv[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A name stands for its row and for all whose names go on with a dot; the rating for what it needs.
+ */
+static bool selects(const char *name, size_t length, const char *row)
+{
+    if (length == sizeof(rating) - 1 && strncmp(name, rating, length) == 0)
+        length = strlen("vmpup");
+    return strncmp(name, row, length) == 0 && (row[length] == '\0' || row[length] == '.');
+}
+
+bool bench_wanted(const char *name)
+{
+    bool wanted = only_count == 0;
+
+    for (unsigned i = 0; i < only_count; i++) {
+        if (selects(only[i].name, only[i].length, name)) {
+            only[i].used = true;
+            wanted = true;
+        }
+    }
+    return wanted;
+}
+
+/* At most four decimals, and none that are zeros. */
+static const char *decimal(char *text, double value)
+{
+    int length = snprintf(text, NUMBER_LEN, "%.4f", value);
+
+    while (text[length - 1] == '0')
+        length--;
+    if (text[length - 1] == '.')
+        length--;
+    text[length] = '\0';
+    return text;
+}
+
+static void print_json(const struct bench_row *row)
+{
+    char min[NUMBER_LEN], median[NUMBER_LEN], p99[NUMBER_LEN];
+    char exits[NUMBER_LEN], flushes[NUMBER_LEN], ipis[NUMBER_LEN];
+
+    printf("@json {\"name\":\"%s\",\"mode\":\"exit\",\"unit\":\"%s\",\"n\":%u,\"min\":%s,"
+           "\"median\":%s,\"p99\":%s,\"exits\":%s,\"flushes\":%s,\"ipis\":%s,\"per\":\"%s\"}\n",
+           row->name, row->unit, row->rounds, decimal(min, row->min), decimal(median, row->median),
+           decimal(p99, row->p99), decimal(exits, row->exits), decimal(flushes, row->flushes),
+           decimal(ipis, row->ipis), row->per);
+}
+
+void bench_add_row(const struct bench_row *row)
+{
+    assert(row_count < ROWS_MAX);
+    rows[row_count++] = *row;
+    print_json(row);
+}
+
+const struct bench_row *bench_row(const char *name)
+{
+    for (unsigned i = 0; i < row_count; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+const struct bench_row *bench_run(const struct bench_op *op, void *ctx)
+{
+    unsigned rounds = op->rounds;
+    struct bench_row row;
+
+    if (!bench_wanted(op->name))
+        return NULL;
+    if (quick) {
+        rounds /= QUICK_DIVISOR;
+        if (rounds < QUICK_LEAST)
+            rounds = QUICK_LEAST;
+    }
+    printf("bench: %s\n", op->name);
+    bench_measure(op, ctx, rounds, &row);
+    bench_add_row(&row);
+    return &rows[row_count - 1];
+}
+
+bool bench_finish(void)
+{
+    const struct bench_row *const add = bench_row("add");
+    const double unit = add && add->median > 0 ? add->median : 1;
+    bool good = true;
+
+    printf("\n%-20s %-5s %10s %10s %10s %10s %9s %9s %9s\n", "name", "per", "median", "min", "p99",
+           "ADDs", "exits", "flushes", "ipis");
+    for (unsigned i = 0; i < row_count; i++) {
+        const struct bench_row *const row = &rows[i];
+
+        if (strcmp(row->unit, "tsc") != 0) {
+            printf("%-20s %-5s %10.2f\n", row->name, row->per, row->median);
+            continue;
+        }
+        printf("%-20s %-5s %10.2f %10.2f %10.2f %10.1f %9.3f %9.3f %9.3f\n", row->name, row->per,
+               row->median, row->min, row->p99, row->median / unit, row->exits, row->flushes,
+               row->ipis);
+    }
+    printf(
+        "median, min, p99: TSC ticks; ADDs: median in dependent ADD instructions of %.2f ticks\n",
+        unit);
+    for (unsigned i = 0; i < only_count; i++) {
+        if (!only[i].used) {
+            printf("bench: no row is named \"%.*s\"\n", (int)only[i].length, only[i].name);
+            good = false;
+        }
+    }
+    return good;
+}

@@ -1,0 +1,196 @@
+/*
+ * The combinations that Appel and Li's paper measures, as its author's program runs them: 100 pages
+ * in a random permutation, no access, writes, 100 rounds. Beside them the variant of later ports
+ * (in Dune's and hv6's benchmarks): the pages in order, only writes forbidden, and the page that is
+ * protected on a fault is one that nobody touches; its trap ends at the handler.
+ */
+#include "guest/workloads/bench/bench.h"
+
+enum {
+    PAGES = 100,
+    ROUNDS = 100,
+    RATING_US = 3000, /* the paper's scale: a Sun 3/60 is 1.00 */
+};
+
+static char *region; /* 2 * PAGES pages */
+static uint32_t order[PAGES];
+static char *unprotected; /* vmpup.appel1: the page unprotected last, NULL = none yet */
+static unsigned faults;
+static const char *row;
+
+static uint64_t
+    access_start; /* dune.trap: when the access began, and what its faults took so far */
+static uint64_t delivery_ticks;
+
+TRAP_GENERAL static void empty_handler(struct trapline_fault *fault)
+{
+    if (++faults == PAGES)
+        fault->rip = (uint64_t)bench_touch_end;
+}
+
+TRAP_GENERAL static void appel1_handler(struct trapline_fault *fault)
+{
+    char *const page = trap_page(fault);
+
+    faults++;
+    if (unprotected)
+        prot1(unprotected, TRAPLINE_NONE);
+    unprot(page);
+    unprotected = page;
+}
+
+TRAP_GENERAL static void appel2_handler(struct trapline_fault *fault)
+{
+    faults++;
+    unprot(trap_page(fault));
+}
+
+TRAP_GENERAL static void dune_appel1_handler(struct trapline_fault *fault)
+{
+    char *const page = trap_page(fault);
+
+    faults++;
+    unprot(page);
+    prot1(page + PAGES * PAGE, TRAPLINE_NONE);
+}
+
+TRAP_GENERAL static void dune_trap_handler(struct trapline_fault *fault)
+{
+    delivery_ticks += bench_stop() - access_start;
+    faults++;
+    unprot(trap_page(fault));
+}
+
+static void write_permuted(void)
+{
+    for (int i = 0; i < PAGES; i++)
+        *(volatile char *)(region + (size_t)order[i] * PAGE) = 1;
+}
+
+static void write_in_order(void)
+{
+    for (int i = 0; i < PAGES; i++)
+        *(volatile char *)(region + (size_t)i * PAGE) = 1;
+}
+
+static void run_trap(void *ctx)
+{
+    bench_touch(ctx);
+}
+
+static void run_appel1(void *ctx)
+{
+    (void)ctx;
+    write_permuted();
+}
+
+static void run_appel2(void *ctx)
+{
+    (void)ctx;
+    protn_range(region, PAGES, TRAPLINE_NONE);
+    write_permuted();
+}
+
+static void run_dune_trap(void *ctx)
+{
+    (void)ctx;
+    delivery_ticks = 0;
+    for (int i = 0; i < PAGES; i++) {
+        access_start = bench_start();
+        *(volatile char *)(region + (size_t)i * PAGE) = 1;
+    }
+    delivery_ticks -= PAGES * bench_clock_cost();
+}
+
+static void run_dune_appel1(void *ctx)
+{
+    (void)ctx;
+    write_in_order();
+}
+
+static void run_dune_appel2(void *ctx)
+{
+    (void)ctx;
+    protn_range(region, PAGES, TRAPLINE_READ);
+    write_in_order();
+}
+
+static void reset_faults(void *ctx)
+{
+    (void)ctx;
+    faults = 0;
+}
+
+static void reset_dune(void *ctx)
+{
+    reset_faults(ctx);
+    unprot_range(region, 2 * PAGES);
+    protn_range(region, PAGES, TRAPLINE_READ);
+}
+
+/* Each round is checked: a fault for each page. */
+static void check_faults(void *ctx)
+{
+    (void)ctx;
+    bench_expect(faults == PAGES, row, "there is one fault for each page");
+}
+
+static void run(const char *name, trap_handler *handler, void (*before)(void *),
+                void (*body)(void *), const uint64_t *measured)
+{
+    const struct bench_op op = {.name = name,
+                                .per = "fault",
+                                .rounds = ROUNDS,
+                                .ops = PAGES,
+                                .before = before,
+                                .run = body,
+                                .after = check_faults,
+                                .measured = measured};
+
+    if (!bench_wanted(name))
+        return;
+    row = name;
+    trap(handler, TRAP_GENERAL_REGS);
+    bench_run(&op, region);
+    trap(NULL, 0);
+    unprot_range(region, 2 * PAGES);
+}
+
+static void rate(void)
+{
+    const struct bench_row *const trap_row = bench_row("vmpup.trap");
+    const struct bench_row *const appel1 = bench_row("vmpup.appel1");
+    const struct bench_row *const appel2 = bench_row("vmpup.appel2");
+    struct bench_row rating = {.name = "vmpup.rating", .per = "op", .unit = "rating", .rounds = 1};
+    double us;
+
+    if (!trap_row || !appel1 || !appel2 || !bench_wanted(rating.name))
+        return;
+    us = (trap_row->median + appel1->median + appel2->median) * 1e6 / (double)tsc_hz();
+    rating.min = rating.median = rating.p99 = RATING_US / us;
+    bench_add_row(&rating);
+}
+
+void bench_vmpup(void)
+{
+    region = pages_alloc(2 * PAGES, 1);
+    bench_expect(region, "vmpup", "there is memory");
+    bench_permute(order, PAGES);
+
+    prot1(region, TRAPLINE_NONE);
+    run("vmpup.trap", empty_handler, reset_faults, run_trap, NULL);
+
+    unprotected = NULL;
+    protn_range(region, PAGES, TRAPLINE_NONE);
+    run("vmpup.appel1", appel1_handler, reset_faults, run_appel1, NULL);
+    run("vmpup.appel2", appel2_handler, reset_faults, run_appel2, NULL);
+    rate();
+
+    unprot_range(region, 2 * PAGES);
+    run("dune.trap", dune_trap_handler, reset_dune, run_dune_trap, &delivery_ticks);
+    run("dune.appel1", dune_appel1_handler, reset_dune, run_dune_appel1, NULL);
+    run("dune.appel2", appel2_handler, reset_faults, run_dune_appel2, NULL);
+
+    unprot_range(region, 2 * PAGES);
+    pages_free(region, 2 * PAGES);
+}
