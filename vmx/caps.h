@@ -88,6 +88,7 @@ enum vmx_basic_bits {
 #define VMX_MISC_ACTIVITY_SHUTDOWN  (1ull << 7)
 #define VMX_MISC_ACTIVITY_WAIT_SIPI (1ull << 8)
 #define VMX_MISC_CR3_TARGETS        (0x1ffull << 16)
+#define VMX_MISC_CR3_TARGETS_SHIFT  16
 #define VMX_MISC_MAX_MSRS           (7ull << 25)
 #define VMX_MISC_VMWRITE_ANY        (1ull << 29)
 #define VMX_MISC_INJECT_LENGTH_0    (1ull << 30)

@@ -158,7 +158,7 @@ struct vmx_control_request {
 };
 
 struct vmx_control_result {
-    uint32_t value;   /* for the VMCS; with missing != 0 it must not be used */
+    uint32_t value;   /* for the VMCS; within what the CPU allows even if something is missing */
     uint32_t missing; /* required bits that cannot be 1 */
     uint32_t forced;  /* bits that must be 1 and were neither required nor optional */
 };
