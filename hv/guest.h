@@ -1,0 +1,129 @@
+/*
+ * A guest: its memory, its EPT with a table budget of its own, its vCPUs, and how it ended.
+ */
+#ifndef TRAPLINE_HV_GUEST_H
+#define TRAPLINE_HV_GUEST_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boot/handover.h"
+#include "ept/ept.h"
+#include "guest/include/trapline/abi.h"
+#include "hv/lock.h"
+
+struct vcpu;
+
+enum {
+    GUEST_MAX_VCPUS = 1, /* one vCPU a guest in this version; the structures are per vCPU */
+    GUEST_PAGE_SHIFT = 12,
+    GUEST_BLOCK_SHIFT = 21, /* RAM is allocated in 2 MiB blocks */
+    GUEST_BLOCK_BYTES = 1 << GUEST_BLOCK_SHIFT,
+    GUEST_LINE_LEN = 160, /* longest console line kept together when several guests print */
+    GUEST_BOOT_AREA =
+        2u << 20, /* bytes at the end of RAM for struct trapline_info and page tables */
+};
+
+enum guest_state {
+    GUEST_RUNNING,
+    GUEST_EXITED,  /* by TRAPLINE_HC_EXIT: exit_code holds */
+    GUEST_STOPPED, /* by the hypervisor: stop_reason holds */
+};
+
+/* What is said once a guest and then only counted. */
+enum guest_denial {
+    DENIAL_RDMSR,
+    DENIAL_WRMSR,
+    DENIAL_IN,
+    DENIAL_OUT,
+    DENIAL_RDPMC,
+    DENIAL_CR,
+    DENIAL_XSETBV,
+    DENIAL_VMX,
+    DENIAL_COUNT
+};
+
+/* The guest's EPT table memory, set aside when the guest is made. */
+struct table_pool {
+    uint64_t base;      /* physical */
+    uint64_t pages;     /* the budget */
+    uint64_t next;      /* pages from here on were never used and are zero */
+    uint64_t free_list; /* physical address of the first free page, which holds the next one's */
+    uint64_t used;
+};
+
+struct guest {
+    const struct handover_guest *config;
+    unsigned id;
+    enum guest_state state;
+    int64_t exit_code;
+    char stop_reason[96];
+
+    uint64_t ram_size;    /* bytes, from guest-physical 0 */
+    uint64_t *blocks;     /* physical address of each 2 MiB block of RAM */
+    uint64_t block_bytes; /* size of that array */
+    uint64_t alias_base;
+    uint64_t alias_size;
+    uint32_t features; /* enum trapline_feature */
+
+    struct spinlock lock; /* guards ept and pool */
+    struct ept ept;
+    struct ept_env ept_env;
+    struct table_pool pool;
+
+    struct vcpu *vcpus[GUEST_MAX_VCPUS];
+    unsigned vcpu_count;
+
+    uint64_t denials[DENIAL_COUNT];
+    char line[GUEST_LINE_LEN];
+    unsigned line_length;
+};
+
+extern struct guest *guests[HANDOVER_MAX_GUESTS];
+extern unsigned guest_count;
+extern atomic_uint guests_alive;
+
+/*
+ * Make a guest from its configuration: memory, EPT, image, vCPUs (not yet queued on a CPU).
+ *
+ * Returns NULL after printing why when the machine cannot give what the configuration asks.
+ */
+struct guest *guest_create(const struct handover_guest *config, unsigned id);
+
+/* Host address of guest RAM at gpa; the caller has checked that it lies in RAM. Valid to the end of
+ * its 2 MiB block. */
+void *guest_ram(const struct guest *guest, uint64_t gpa);
+
+/* Whether [gpa, gpa + bytes) lies in the guest's RAM, without wrapping. */
+bool guest_in_ram(const struct guest *guest, uint64_t gpa, uint64_t bytes);
+
+/*
+ * Whether the guest itself could make this access to [gpa, gpa + bytes) now: in RAM and allowed by
+ * each page's protection. bytes 0 asks nothing of any page. The caller holds the guest's lock.
+ */
+bool guest_may_access(struct guest *guest, uint64_t gpa, uint64_t bytes, enum ept_access access);
+
+/* Copy between the hypervisor and guest RAM; the range was checked. Writing marks the pages dirty.
+ */
+void guest_read(struct guest *guest, uint64_t gpa, void *to, uint64_t bytes);
+void guest_write(struct guest *guest, uint64_t gpa, const void *from, uint64_t bytes);
+
+/* The guest's console output: with a name in front of each line when several guests run. */
+void guest_print(struct guest *guest, const char *text, size_t bytes);
+
+/* Count a denied access; true the first time for this kind, when it is worth a line. */
+bool guest_denied(struct guest *guest, enum guest_denial kind);
+
+/*
+ * End a guest: by itself with an exit code, or by the hypervisor with a reason (printf style). Its
+ * vCPUs do not run again and its memory is given back by guest_release().
+ */
+void guest_exit(struct guest *guest, int64_t code);
+void guest_stop(struct guest *guest, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Give back the memory of a guest that has ended; its configuration and counters stay. */
+void guest_release(struct guest *guest);
+
+#endif

@@ -1,0 +1,383 @@
+#include "hv/primitives.h"
+
+#include "hv/dump.h"
+#include "hv/exit.h"
+#include "hv/guest.h"
+#include "hv/memory.h"
+#include "hv/vcpu.h"
+#include "vmx/instructions.h"
+#include "vmx/x86.h"
+
+enum {
+    ACCESS_MASK = 7,
+    /* Pages that one VMCALL of a long call works on before the guest's timer gets a chance. */
+    SLICE_PAGES = 256 * 1024,
+};
+
+/* The EPT's errors are the ABI's, so that they pass through. */
+_Static_assert((int)EPT_ENOENT == -TRAPLINE_ENOENT, "ABI");
+_Static_assert((int)EPT_ENOMEM == -TRAPLINE_ENOMEM, "ABI");
+_Static_assert((int)EPT_EEXIST == -TRAPLINE_EEXIST, "ABI");
+_Static_assert((int)EPT_EINVAL == -TRAPLINE_EINVAL, "ABI");
+_Static_assert((int)EPT_EOPNOTSUPP == -TRAPLINE_EOPNOTSUPP, "ABI");
+_Static_assert((int)EPT_ACCESS_W == TRAPLINE_WRITE && (int)EPT_ACCESS_X == TRAPLINE_EXEC, "ABI");
+
+/* End a call that changed the EPT: no vCPU may go on with what it cached of the old state. */
+static int64_t finish(struct vcpu *vcpu, int64_t result)
+{
+    struct guest *guest = vcpu->guest;
+
+    if (guest->ept.flush_owed)
+        vcpu_flush_ept(vcpu);
+    spin_unlock(&guest->lock);
+    return result;
+}
+
+int64_t primitive_trap(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    uint64_t area = regs->rdi;
+
+    if (area == 0) {
+        vcpu->trap_area = NULL;
+        return 0;
+    }
+    if (area % PAGE_SIZE)
+        return -TRAPLINE_EINVAL;
+    if (!guest_in_ram(vcpu->guest, area, PAGE_SIZE))
+        return -TRAPLINE_ENOENT;
+    vcpu->trap_area = guest_ram(vcpu->guest, area);
+    return 0;
+}
+
+int64_t primitive_prot1(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    if (regs->rsi > ACCESS_MASK)
+        return -TRAPLINE_EINVAL;
+    spin_lock(&vcpu->guest->lock);
+    return finish(vcpu, ept_protect(&vcpu->guest->ept, regs->rdi, 1, (unsigned)regs->rsi));
+}
+
+int64_t primitive_unprot(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    spin_lock(&vcpu->guest->lock);
+    return finish(vcpu, ept_unprotect(&vcpu->guest->ept, regs->rdi, regs->rsi));
+}
+
+int64_t primitive_track(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    if (regs->rdx > 1)
+        return -TRAPLINE_EINVAL;
+    spin_lock(&vcpu->guest->lock);
+    return finish(vcpu, ept_track(&vcpu->guest->ept, regs->rdi, regs->rsi, regs->rdx == 1));
+}
+
+int64_t primitive_map2(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    struct guest *guest = vcpu->guest;
+    uint64_t pages = regs->rsi, alias = regs->rdx;
+
+    if (regs->r10 > ACCESS_MASK)
+        return -TRAPLINE_EINVAL;
+    if (alias < guest->alias_base || alias - guest->alias_base >= guest->alias_size ||
+        pages > (guest->alias_size - (alias - guest->alias_base)) >> PAGE_SHIFT)
+        return -TRAPLINE_EINVAL;
+    spin_lock(&guest->lock);
+    return finish(vcpu, ept_alias(&guest->ept, regs->rdi, pages, alias, (unsigned)regs->r10));
+}
+
+int64_t primitive_unmap2(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    spin_lock(&vcpu->guest->lock);
+    return finish(vcpu, ept_unalias(&vcpu->guest->ept, regs->rdi, regs->rsi));
+}
+
+/*
+ * Harvest into the guest's buffer, which is contiguous in host memory only up to the end of its 2
+ * MiB block: a piece at a time, going on behind the last page that the piece before reported.
+ */
+static int64_t harvest(struct guest *guest, uint64_t page, uint64_t pages, uint64_t buffer,
+                       uint64_t capacity, uint64_t *remaining)
+{
+    uint64_t end = page + pages * PAGE_SIZE, count = 0;
+
+    for (;;) {
+        uint64_t piece =
+            (GUEST_BLOCK_BYTES - (buffer & (GUEST_BLOCK_BYTES - 1))) / sizeof(uint64_t);
+        uint64_t *entries = guest_ram(guest, buffer);
+        int64_t got;
+
+        if (piece > capacity)
+            piece = capacity;
+        got = ept_dirty(&guest->ept, page, pages, entries, piece, remaining);
+        if (got < 0)
+            return got;
+        count += (uint64_t)got;
+        capacity -= (uint64_t)got;
+        if (*remaining == 0 || capacity == 0 || got == 0)
+            return (int64_t)count;
+        buffer += (uint64_t)got * sizeof(uint64_t);
+        page = entries[got - 1] + PAGE_SIZE;
+        pages = (end - page) / PAGE_SIZE;
+    }
+}
+
+int64_t primitive_dirty(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    struct guest *guest = vcpu->guest;
+    uint64_t page = regs->rdi, pages = regs->rsi, buffer = regs->rdx, capacity = regs->r10;
+    uint64_t remaining = 0;
+    int64_t count;
+
+    if (buffer % sizeof(uint64_t))
+        return -TRAPLINE_EINVAL;
+    if (capacity > pages)
+        capacity = pages; /* there cannot be more */
+    spin_lock(&guest->lock);
+    if (capacity > guest->ram_size / sizeof(uint64_t) || buffer >= guest->ram_size ||
+        !guest_may_access(guest, buffer, capacity * sizeof(uint64_t), EPT_ACCESS_W))
+        return finish(vcpu, -TRAPLINE_EFAULT);
+    count = harvest(guest, page, pages, buffer, capacity, &remaining);
+    if (count > 0)
+        ept_mark_dirty(&guest->ept, buffer, (uint64_t)count * sizeof(uint64_t));
+    if (count >= 0)
+        regs->rdx = remaining;
+    return finish(vcpu, count);
+}
+
+static uint64_t entry_bytes(const struct protn_progress *p)
+{
+    return p->form == TRAPLINE_LIST_RANGES ? sizeof(struct trapline_range) : sizeof(uint64_t);
+}
+
+/* Take over the next entries of the guest's list, so that nobody changes them between check and
+ * use. */
+static uint64_t copy_chunk(struct vcpu *vcpu, struct protn_progress *p)
+{
+    uint64_t most = sizeof(vcpu->protn_buffer->pages) / entry_bytes(p);
+    uint64_t count = p->count - p->index > most ? most : p->count - p->index;
+
+    guest_read(vcpu->guest, p->list + p->index * entry_bytes(p), vcpu->protn_buffer->pages,
+               count * entry_bytes(p));
+    return count;
+}
+
+/* The pages of ranges[i] that one slice takes, in whole GiB so that large leaves stay whole. */
+static uint64_t range_piece(const struct protn_progress *p, const struct trapline_range *range,
+                            uint64_t *page)
+{
+    uint64_t left = range->pages - p->within;
+    uint64_t to_boundary;
+
+    *page = range->page + p->within * PAGE_SIZE;
+    to_boundary = SLICE_PAGES - (*page >> PAGE_SHIFT) % SLICE_PAGES;
+    return left < to_boundary ? left : to_boundary;
+}
+
+/* One slice over a list of ranges; stops behind the entry at fault, or when enough pages were seen.
+ */
+static int protn_ranges(struct vcpu *vcpu, struct protn_progress *p)
+{
+    struct ept *ept = &vcpu->guest->ept;
+    const struct trapline_range *ranges = vcpu->protn_buffer->ranges;
+    uint64_t count = copy_chunk(vcpu, p), seen = 0;
+    int error = EPT_OK;
+
+    for (uint64_t i = 0; i < count && seen < SLICE_PAGES;) {
+        uint64_t page, pages;
+
+        if (p->phase == PROTN_APPLY) {
+            pages = range_piece(p, &ranges[i], &page);
+            error = ept_protect(ept, page, pages, p->access);
+            p->within += pages;
+        } else {
+            pages = ranges[i].pages;
+            if (p->phase == PROTN_RELAX)
+                ept_relax(ept, ranges[i].page, pages);
+            else
+                error = ept_prepare(ept, ranges[i].page, pages);
+            p->within = pages;
+        }
+        if (error != EPT_OK)
+            return error;
+        seen += pages;
+        if (p->within == ranges[i].pages) {
+            p->within = 0;
+            p->index++;
+            i++;
+        }
+    }
+    return EPT_OK;
+}
+
+/* One slice over a list of pages. */
+static int protn_pages(struct vcpu *vcpu, struct protn_progress *p)
+{
+    struct ept *ept = &vcpu->guest->ept;
+    struct protn_buffer *b = vcpu->protn_buffer;
+    uint64_t count = copy_chunk(vcpu, p);
+    size_t bad = 0;
+    int error;
+
+    if (p->phase == PROTN_RELAX) {
+        for (uint64_t i = 0; i < count; i++)
+            ept_relax(ept, b->pages[i], 1);
+        p->index += count;
+        return EPT_OK;
+    }
+    error = ept_prepare_list(ept, b->pages, count, b->slots, &bad);
+    if (error != EPT_OK) {
+        p->index += bad;
+        return error;
+    }
+    /* A list of one chunk is applied where it was found. */
+    if (p->phase == PROTN_APPLY || count == p->count) {
+        ept_protect_list(ept, b->pages, b->slots, count, p->access);
+        p->phase = PROTN_APPLY;
+    }
+    p->index += count;
+    return EPT_OK;
+}
+
+static int protn_slice(struct vcpu *vcpu, struct protn_progress *p)
+{
+    return p->form == TRAPLINE_LIST_RANGES ? protn_ranges(vcpu, p) : protn_pages(vcpu, p);
+}
+
+/* What PROTN checks before it looks at any entry. */
+static int64_t protn_begin(struct vcpu *vcpu, const struct vmx_regs *regs)
+{
+    struct guest *guest = vcpu->guest;
+    struct protn_progress *p = &vcpu->protn;
+    uint64_t form = regs->rdx & ~(uint64_t)ACCESS_MASK;
+    int error = ept_access_check(&guest->ept, (unsigned)(regs->rdx & ACCESS_MASK));
+
+    if (form != TRAPLINE_LIST_PAGES && form != TRAPLINE_LIST_RANGES)
+        return -TRAPLINE_EINVAL;
+    if (error != EPT_OK)
+        return error;
+    if (regs->rdi % sizeof(uint64_t))
+        return -TRAPLINE_EINVAL;
+    *p = (struct protn_progress){
+        .phase = PROTN_PREPARE,
+        .list = regs->rdi,
+        .count = regs->rsi,
+        .form = form,
+        .access = (unsigned)(regs->rdx & ACCESS_MASK),
+    };
+    if (p->count > guest->ram_size / entry_bytes(p) ||
+        !guest_may_access(guest, p->list, p->count * entry_bytes(p), EPT_ACCESS_R))
+        return -TRAPLINE_EFAULT;
+    p->active = p->count != 0;
+    return 0;
+}
+
+/*
+ * PROTN in slices. Each VMCALL takes one chunk of the list and, while there are more, leaves RIP
+ * where it is, so that the guest comes back at once unless its slice is over. First every entry is
+ * checked and everything split that has to be; then nothing can fail any more and the protections
+ * change. An entry that fails the check takes back the splits of those before it.
+ */
+int64_t primitive_protn(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    struct protn_progress *p = &vcpu->protn;
+    int64_t error = 0;
+
+    spin_lock(&vcpu->guest->lock);
+    if (!p->active) {
+        error = protn_begin(vcpu, regs);
+        if (error)
+            regs->rdx = 0;
+        if (error || !p->active)
+            return finish(vcpu, error);
+    }
+    for (;;) {
+        error = protn_slice(vcpu, p);
+        if (error) { /* only the check can fail */
+            p->error = error;
+            p->bad = p->index;
+            p->phase = PROTN_RELAX;
+            p->count = p->index;
+            p->index = 0;
+            p->within = 0;
+        }
+        if (p->index == p->count && p->phase == PROTN_PREPARE) {
+            p->phase = PROTN_APPLY;
+            p->index = 0;
+        } else if (p->index == p->count) {
+            break;
+        }
+        /* A short list is done in one exit; a long one lets the timer in after each chunk. */
+        if (p->count * entry_bytes(p) > sizeof(vcpu->protn_buffer->pages)) {
+            spin_unlock(&vcpu->guest->lock);
+            return HYPERCALL_AGAIN;
+        }
+    }
+    p->active = false;
+    if (p->error)
+        regs->rdx = p->bad;
+    return finish(vcpu, p->error);
+}
+
+/*
+ * Whether the event whose delivery met the forbidden page happens again when the guest goes back to
+ * its instruction after the trap. Interrupts do not, and a trap cannot wait for itself.
+ */
+static bool comes_again(uint32_t vectoring_info)
+{
+    struct interruption event = vmx_decode_interruption(vectoring_info);
+
+    return event.type != EVENT_EXTERNAL_INTERRUPT && event.type != EVENT_NMI &&
+           event.vector != TRAPLINE_VECTOR_TRAP && event.vector != VECTOR_DF;
+}
+
+/* Deliver TRAP as the CPU delivers #VE (SDM 25.5.7.2): fill the information area, then vector 20.
+ */
+static bool deliver_trap(struct vcpu *vcpu, uint64_t qualification, uint64_t gpa)
+{
+    struct trapline_trap_area *area = vcpu->trap_area;
+    uint32_t vectoring = (uint32_t)vmread(VMCS_IDT_VECTORING_INFO);
+
+    if (!area)
+        return exit_stop(vcpu, "access to a protected page, and no TRAP handler is registered");
+    if (area->busy)
+        return exit_stop(vcpu, "access to a protected page while the TRAP area is busy");
+    if (__builtin_expect(vectoring & INTERRUPTION_VALID, 0) && !comes_again(vectoring))
+        return exit_stop(vcpu, "access to a protected page during the delivery of an event");
+    if (__builtin_expect(qualification & EPT_VIOLATION_NMI_UNBLOCKING, 0) &&
+        !(vectoring & INTERRUPTION_VALID))
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+                vmread(VMCS_GUEST_INTERRUPTIBILITY) | INTERRUPTIBILITY_NMI);
+    area->reason = EXIT_REASON_EPT_VIOLATION;
+    area->busy = UINT32_MAX;
+    area->qualification = qualification;
+    area->linear = vmread(VMCS_GUEST_LINEAR_ADDRESS);
+    area->physical = gpa;
+    area->eptp_index = 0;
+    vcpu->stats.traps++;
+    vcpu_inject(TRAPLINE_VECTOR_TRAP, 0);
+    return true;
+}
+
+bool primitives_ept_violation(struct vcpu *vcpu)
+{
+    struct guest *guest = vcpu->guest;
+    uint64_t qualification = vmread(VMCS_EXIT_QUALIFICATION);
+    uint64_t gpa = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
+    enum ept_fault fault;
+
+    spin_lock(&guest->lock);
+    fault = ept_fault(&guest->ept, gpa, (unsigned)(qualification & ACCESS_MASK));
+    if (__builtin_expect(guest->ept.flush_owed, 0))
+        vcpu_flush_ept(vcpu);
+    spin_unlock(&guest->lock);
+
+    switch (fault) {
+    case EPT_FAULT_DENIED: return deliver_trap(vcpu, qualification, gpa);
+    case EPT_FAULT_SPURIOUS: vcpu->stats.spurious++; break;
+    case EPT_FAULT_RESOLVED: vcpu->stats.tracked++; break;
+    case EPT_FAULT_UNMAPPED: return exit_stop(vcpu, "access to an address where it has no memory");
+    case EPT_FAULT_NOMEM: return exit_stop(vcpu, "its table budget is used up: raise 'tables'");
+    }
+    exit_redeliver();
+    return true;
+}

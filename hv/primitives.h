@@ -1,0 +1,24 @@
+/*
+ * The primitives of Appel and Li (ASPLOS 1991) as hypercalls, and the EPT violations they cause.
+ * The contract with the guest is in docs/ABI.md.
+ */
+#ifndef TRAPLINE_HV_PRIMITIVES_H
+#define TRAPLINE_HV_PRIMITIVES_H
+
+#include <stdbool.h>
+
+#include "hv/hypercall.h"
+
+hypercall_function primitive_trap;
+hypercall_function primitive_prot1;
+hypercall_function primitive_protn;
+hypercall_function primitive_unprot;
+hypercall_function primitive_dirty;
+hypercall_function primitive_map2;
+hypercall_function primitive_unmap2;
+hypercall_function primitive_track;
+
+/* The exit handler for EPT violations: retry, TRAP, or the guest's end. True: the vCPU goes on. */
+bool primitives_ept_violation(struct vcpu *vcpu);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * Which vCPU runs: each CPU goes round the vCPUs that are pinned to it, a slice of the preemption
+ * timer each. The CPU on which the last guest ends prints the summary and stops the machine.
+ */
+#ifndef TRAPLINE_HV_SCHED_H
+#define TRAPLINE_HV_SCHED_H
+
+#include <stdint.h>
+#include <stdnoreturn.h>
+
+struct cpu;
+struct vcpu;
+
+enum {
+    SCHED_SLICE_MS = 10,
+};
+
+/* Pin a vCPU to a CPU; before the CPUs run guests. */
+void sched_add(struct cpu *cpu, struct vcpu *vcpu);
+
+/* Run this CPU's vCPUs for ever. */
+noreturn void sched_run(void);
+
+/* The current vCPU's slice is over or it ended: load and return the next one; does not return when
+ * there is none. */
+struct vcpu *sched_next(void);
+
+/* Charge the current vCPU for its time since the last charge; stops a guest that used up its limit.
+ */
+void sched_charge(struct vcpu *vcpu);
+
+#endif

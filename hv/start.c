@@ -1,0 +1,104 @@
+/* From a machine that is set up to guests that run. */
+#include "hv/start.h"
+
+#include <stdatomic.h>
+
+#include "hv/console.h"
+#include "hv/cpu.h"
+#include "hv/guest.h"
+#include "hv/machine.h"
+#include "hv/sched.h"
+#include "hv/vcpu.h"
+#include "hv/vmx_setup.h"
+#include "vmx/x86.h"
+
+enum {
+    READY_TIMEOUT_MS = 1000,
+};
+
+/* How far a CPU is; set by itself. */
+static const char *volatile problem[HANDOVER_MAX_CPUS];
+static atomic_uint cpus_ready;
+static atomic_bool guests_ready;
+
+static void enter_root(void)
+{
+    problem[this_cpu()->index] = vmx_enable();
+    atomic_fetch_add(&cpus_ready, 1);
+}
+
+static void start_other(void)
+{
+    enter_root();
+    while (!atomic_load_explicit(&guests_ready, memory_order_acquire))
+        __builtin_ia32_pause();
+    sched_run();
+}
+
+/* All CPUs that came up are in VMX root, or it is known why not. */
+static unsigned enter_root_everywhere(const struct handover *handover)
+{
+    uint64_t deadline;
+    unsigned usable = 0;
+
+    cpu_start_others(handover, start_other);
+    enter_root();
+    deadline = rdtsc() + READY_TIMEOUT_MS * cpu_tsc_per_ms;
+    while (atomic_load(&cpus_ready) < cpu_count && rdtsc() < deadline)
+        __builtin_ia32_pause();
+    for (unsigned i = 0; i < cpu_count; i++) {
+        if (problem[i])
+            kprintf("trapline: CPU %u cannot enter VMX operation: %s; it runs no guests\n", i,
+                    problem[i]);
+        else
+            usable++;
+    }
+    return usable;
+}
+
+/* Make the guests and spread their vCPUs over the usable CPUs in turn. */
+static void create_guests(const struct handover *handover)
+{
+    unsigned cpu = 0;
+
+    guest_count = handover->guest_count;
+    for (unsigned i = 0; i < handover->guest_count; i++) {
+        struct guest *guest = guest_create(&handover->guests[i], i);
+
+        if (!guest) {
+            kprintf("trapline: cannot start: guest %s\n", handover->guests[i].name);
+            machine_stop(1);
+        }
+        guests[i] = guest;
+        for (unsigned v = 0; v < guest->vcpu_count; v++) {
+            while (problem[cpu % cpu_count])
+                cpu++;
+            sched_add(cpus[cpu++ % cpu_count], guest->vcpus[v]);
+        }
+        kprintf("trapline: guest %s: %llu MiB, %u vCPU on CPU %u%s%s\n", guest->config->name,
+                (unsigned long long)(guest->ram_size >> 20), guest->vcpu_count,
+                guest->vcpus[0]->cpu->index, guest->config->args[0] ? ", args: " : "",
+                guest->config->args);
+    }
+    atomic_store(&guests_alive, guest_count);
+}
+
+void hv_start(const struct handover *handover)
+{
+    unsigned usable;
+
+    vmx_setup_init(handover);
+    usable = enter_root_everywhere(handover);
+    if (!usable) {
+        kprintf("trapline: cannot start: no CPU can enter VMX operation\n");
+        machine_stop(1);
+    }
+    kprintf("trapline: %u of %u CPUs in VMX root\n", usable, cpu_count);
+    create_guests(handover);
+    atomic_store_explicit(&guests_ready, true, memory_order_release);
+    if (problem[0]) {
+        for (;;)
+            __asm__ volatile("cli; hlt");
+    }
+    sched_run();
+}

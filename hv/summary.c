@@ -1,0 +1,66 @@
+#include "hv/summary.h"
+
+#include "hv/console.h"
+#include "hv/guest.h"
+#include "hv/vcpu.h"
+
+typedef unsigned long long ull;
+
+static const char *const hypercall_names[TRAPLINE_HC_COUNT] = {
+    [TRAPLINE_HC_NOP] = "nop",     [TRAPLINE_HC_TRAP] = "trap",     [TRAPLINE_HC_PROT1] = "prot1",
+    [TRAPLINE_HC_PROTN] = "protn", [TRAPLINE_HC_UNPROT] = "unprot", [TRAPLINE_HC_DIRTY] = "dirty",
+    [TRAPLINE_HC_MAP2] = "map2",   [TRAPLINE_HC_UNMAP2] = "unmap2", [TRAPLINE_HC_TRACK] = "track",
+    [TRAPLINE_HC_PRINT] = "print", [TRAPLINE_HC_EXIT] = "exit",     [TRAPLINE_HC_STATS] = "stats",
+};
+
+static const char *const denial_names[DENIAL_COUNT] = {
+    [DENIAL_RDMSR] = "RDMSR",   [DENIAL_WRMSR] = "WRMSR",
+    [DENIAL_IN] = "IN",         [DENIAL_OUT] = "OUT",
+    [DENIAL_RDPMC] = "RDPMC",   [DENIAL_CR] = "MOV to CR",
+    [DENIAL_XSETBV] = "XSETBV", [DENIAL_VMX] = "VMX and SMX instructions",
+};
+
+static void print_counts(const struct guest *guest)
+{
+    const struct vcpu_stats *s = &guest->vcpus[0]->stats;
+
+    for (unsigned i = 0; i < EXIT_REASONS; i++) {
+        if (s->exits[i])
+            kprintf("trapline:   exits: %-32s %12llu\n", vmx_exit_name(i), (ull)s->exits[i]);
+    }
+    for (unsigned i = 0; i < TRAPLINE_HC_COUNT; i++) {
+        if (s->hypercalls[i])
+            kprintf("trapline:   hypercall %u: %-27s %12llu\n", i, hypercall_names[i],
+                    (ull)s->hypercalls[i]);
+    }
+    if (s->bad_hypercalls)
+        kprintf("trapline:   hypercalls that do not exist: %19llu\n", (ull)s->bad_hypercalls);
+    for (unsigned i = 0; i < DENIAL_COUNT; i++) {
+        if (guest->denials[i])
+            kprintf("trapline:   denied: %-31s %12llu\n", denial_names[i], (ull)guest->denials[i]);
+    }
+}
+
+int summary_print(void)
+{
+    int failed = 0;
+
+    for (unsigned i = 0; i < guest_count; i++) {
+        const struct guest *guest = guests[i];
+        struct trapline_stats sum = {0};
+
+        vcpu_sum_stats(guest->vcpus[0], &sum);
+        kprintf("trapline: summary of guest %s: ", guest->config->name);
+        if (guest->state == GUEST_EXITED)
+            kprintf("exit code %lld\n", (long long)guest->exit_code);
+        else
+            kprintf("stopped: %s\n", guest->stop_reason);
+        kprintf("trapline:   %llu exits, %llu traps, %llu flushes, %llu IPIs, %llu splits, %llu "
+                "merges\n",
+                (ull)sum.exits, (ull)sum.traps, (ull)sum.flushes, (ull)sum.ipis,
+                (ull)guest->ept.stats.splits, (ull)guest->ept.stats.merges);
+        print_counts(guest);
+        failed |= guest->state != GUEST_EXITED || guest->exit_code != 0;
+    }
+    return failed;
+}

@@ -1,0 +1,141 @@
+/*
+ * A virtual CPU: its VMCS, the state the VMCS does not hold, and what was counted for it.
+ */
+#ifndef TRAPLINE_HV_VCPU_H
+#define TRAPLINE_HV_VCPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guest/include/trapline/abi.h"
+#include "ept/ept.h"
+#include "vmx/entry.h"
+#include "vmx/exits.h"
+
+struct cpu;
+struct guest;
+
+/* MSRs that neither the VMCS nor an exit switches; the hypervisor does not use them. */
+enum switched_msr {
+    SWITCHED_STAR,
+    SWITCHED_LSTAR,
+    SWITCHED_CSTAR,
+    SWITCHED_FMASK,
+    SWITCHED_KERNEL_GS_BASE,
+    SWITCHED_TSC_AUX, /* last: only where RDTSCP or RDPID is shown */
+    SWITCHED_COUNT
+};
+
+struct vcpu_stats {
+    uint64_t exits[EXIT_REASONS];
+    uint64_t hypercalls[TRAPLINE_HC_COUNT];
+    uint64_t bad_hypercalls; /* numbers that do not exist */
+    uint64_t flushes;
+    uint64_t ipis;
+    uint64_t traps;
+    uint64_t spurious;
+    uint64_t tracked;
+};
+
+enum protn_phase {
+    PROTN_PREPARE, /* check the entries and split what has to be split */
+    PROTN_APPLY,   /* change the protections */
+    PROTN_RELAX,   /* an entry was bad: take the splits back */
+};
+
+/* PROTN over a long list goes on at its next VMCALL where it left off; see primitives.c. */
+struct protn_progress {
+    bool active;
+    enum protn_phase phase;
+    uint64_t list, count, form;
+    unsigned access;
+    uint64_t index;  /* the next entry */
+    uint64_t within; /* pages of that entry, a range, that are done */
+    int64_t error;   /* why it is relaxing */
+    uint64_t bad;    /* the entry at fault */
+};
+
+enum {
+    PROTN_CHUNK = 1024, /* list entries taken over from the guest at a time */
+};
+
+/* PROTN's working memory: the guest's list is copied before it is checked. */
+struct protn_buffer {
+    union {
+        uint64_t pages[PROTN_CHUNK];
+        struct trapline_range ranges[PROTN_CHUNK / 2];
+    };
+    ept_slot slots[PROTN_CHUNK];
+};
+
+struct vcpu {
+    struct vmx_context context; /* first: the stub works on it */
+    struct guest *guest;
+    struct cpu *cpu;   /* where it is pinned */
+    struct vcpu *next; /* circular, all vCPUs of that CPU */
+    unsigned index;    /* within the guest */
+    uint16_t vpid;
+    uint64_t vmcs; /* physical */
+    uint64_t eptp;
+    uint64_t info; /* guest-physical address of its struct trapline_info */
+    bool started;  /* its VMCS has been filled in */
+    uint8_t tpr;   /* what CR8 shows: this version gives guests no interrupts to hold back */
+
+    struct trapline_trap_area *trap_area; /* in guest RAM; NULL = no handler registered */
+    struct protn_progress protn;
+    struct protn_buffer *protn_buffer;
+    struct vcpu_stats stats;
+
+    /* Scheduling, in ticks of the TSC. */
+    uint64_t slice_start;
+    uint64_t time_used;
+    uint64_t time_limit; /* 0 = none */
+
+    /* State that only a switch to another vCPU on the same CPU touches. */
+    uint64_t msrs[SWITCHED_COUNT];
+    uint64_t cr2;
+    uint64_t dr[4];
+    uint64_t dr6;
+    uint64_t xcr0;
+    void *fpu; /* XSAVE or FXSAVE area */
+};
+
+/* Make a vCPU that starts at the guest's entry with RDI = info (guest-physical); NULL = no memory.
+ */
+struct vcpu *vcpu_create(struct guest *guest, unsigned index, uint64_t info);
+
+/* Clear its VMCS and give its memory back. Runs on the CPU that it was pinned to. */
+void vcpu_release(struct vcpu *vcpu);
+
+/* Add what was counted for this vCPU to the guest's sums. */
+void vcpu_sum_stats(const struct vcpu *vcpu, struct trapline_stats *stats);
+
+/* Make its VMCS current and its unswitched state live on this CPU, after saving the previous one's.
+ */
+void vcpu_load(struct vcpu *vcpu);
+
+/*
+ * Drop all translations that this CPU cached through the guest's EPT: INVEPT, single-context where
+ * the CPU has it (SDM 28.3.3.4, and 30.3 INVEPT), and tell the EPT that its debt is paid. vcpu: the
+ * one whose CPU this is; its guest has no vCPU elsewhere.
+ */
+void vcpu_flush_ept(struct vcpu *vcpu);
+
+/*
+ * Drop the linear and combined translations of this vCPU's VPID: owed after the emulation of an
+ * instruction that does so by itself, such as MOV to CR0 and CR4 (SDM 4.10.4.1, 28.3.3.1).
+ */
+void vcpu_flush_linear(struct vcpu *vcpu);
+
+/* Inject a hardware exception at the current vCPU's next entry; error_code is ignored for vectors
+ * without one. */
+void vcpu_inject(unsigned vector, uint32_t error_code);
+
+/* Step the current vCPU over the instruction that caused its exit: what a finished emulation owes
+ * the guest. */
+void vcpu_skip_instruction(void);
+
+/* Arm the current vCPU's preemption timer for a whole slice. */
+void vcpu_arm_timer(void);
+
+#endif
