@@ -26,12 +26,13 @@ enum {
 enum trap_flags {
     /*
      * The handler, with everything that it calls, uses no x87, SSE or AVX register: they need not
-     * be saved around it. Mark such functions TRAP_GENERAL.
+     * be saved around it. To have the compiler see to it, put before the first #include of the file
+     *     #pragma GCC target("general-regs-only")
+     * or mark single functions TRAP_GENERAL (what they call inline is then called out of line).
      */
     TRAP_GENERAL_REGS = 1u << 0,
 };
 
-/* Makes the compiler keep a function to the general registers. */
 #define TRAP_GENERAL __attribute__((target("general-regs-only")))
 
 /*

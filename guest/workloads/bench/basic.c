@@ -1,4 +1,7 @@
 /* The unit, and the primitives one page at a time. */
+/* The handler keeps to the general registers: see TRAP_GENERAL_REGS. */
+#pragma GCC target("general-regs-only")
+
 #include "guest/workloads/bench/bench.h"
 
 enum {
@@ -23,7 +26,7 @@ static void run_null(void *ctx)
     hypercall_null();
 }
 
-TRAP_GENERAL static void step_over(struct trapline_fault *fault)
+static void step_over(struct trapline_fault *fault)
 {
     fault->rip = (uint64_t)bench_touch_end;
 }

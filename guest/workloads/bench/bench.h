@@ -52,17 +52,14 @@ bool bench_wanted(const char *name);
 /* Measure what the clock and an empty function cost; comes first. */
 void bench_calibrate(void);
 
-/* Measure an operation when it is wanted, and keep its row. Returns the row, NULL = not wanted. */
-const struct bench_row *bench_run(const struct bench_op *op, void *ctx);
+/* Measure an operation when it is wanted, and keep and print its row. */
+void bench_run(const struct bench_op *op, void *ctx);
 
 /* Only the median of an operation, in ticks per round; no row. */
 uint64_t bench_median(const struct bench_op *op, void *ctx);
 
-/* Keep a row that was computed. */
-void bench_add_row(const struct bench_row *row);
-
-/* The row of this name, NULL = not measured. */
-const struct bench_row *bench_row(const char *name);
+/* Add the VM-PUP rating, when its three rows were measured. */
+void bench_rate(void);
 
 /* Print the table. Returns false when a name that was asked for is no row. */
 bool bench_finish(void);

@@ -7,6 +7,7 @@ enum {
     QUICK_DIVISOR = 10,
     QUICK_LEAST = 5,
     NUMBER_LEN = 32,
+    RATING_US = 3000, /* the paper's scale: a Sun 3/60 is 1.00 */
 };
 
 static struct bench_row rows[ROWS_MAX];
@@ -20,7 +21,7 @@ static struct {
 } only[ONLY_MAX];
 static unsigned only_count;
 
-static const char rating[] = "vmpup.rating";
+static const char rating_name[] = "vmpup.rating";
 
 static bool add_only(const char *list)
 {
@@ -59,7 +60,7 @@ bool bench_arguments(int argc, char **argv)
  */
 static bool selects(const char *name, size_t length, const char *row)
 {
-    if (length == sizeof(rating) - 1 && strncmp(name, rating, length) == 0)
+    if (length == sizeof(rating_name) - 1 && strncmp(name, rating_name, length) == 0)
         length = strlen("vmpup");
     return strncmp(name, row, length) == 0 && (row[length] == '\0' || row[length] == '.');
 }
@@ -102,14 +103,14 @@ static void print_json(const struct bench_row *row)
            decimal(ipis, row->ipis), row->per);
 }
 
-void bench_add_row(const struct bench_row *row)
+static void add_row(const struct bench_row *row)
 {
     assert(row_count < ROWS_MAX);
     rows[row_count++] = *row;
     print_json(row);
 }
 
-const struct bench_row *bench_row(const char *name)
+static const struct bench_row *find_row(const char *name)
 {
     for (unsigned i = 0; i < row_count; i++)
         if (strcmp(rows[i].name, name) == 0)
@@ -117,13 +118,13 @@ const struct bench_row *bench_row(const char *name)
     return NULL;
 }
 
-const struct bench_row *bench_run(const struct bench_op *op, void *ctx)
+void bench_run(const struct bench_op *op, void *ctx)
 {
     unsigned rounds = op->rounds;
     struct bench_row row;
 
     if (!bench_wanted(op->name))
-        return NULL;
+        return;
     if (quick) {
         rounds /= QUICK_DIVISOR;
         if (rounds < QUICK_LEAST)
@@ -131,13 +132,27 @@ const struct bench_row *bench_run(const struct bench_op *op, void *ctx)
     }
     printf("bench: %s\n", op->name);
     bench_measure(op, ctx, rounds, &row);
-    bench_add_row(&row);
-    return &rows[row_count - 1];
+    add_row(&row);
+}
+
+void bench_rate(void)
+{
+    const struct bench_row *const trap_row = find_row("vmpup.trap");
+    const struct bench_row *const appel1 = find_row("vmpup.appel1");
+    const struct bench_row *const appel2 = find_row("vmpup.appel2");
+    struct bench_row rating = {.name = rating_name, .per = "op", .unit = "rating", .rounds = 1};
+    double us;
+
+    if (!trap_row || !appel1 || !appel2 || !bench_wanted(rating_name))
+        return;
+    us = (trap_row->median + appel1->median + appel2->median) * 1e6 / (double)tsc_hz();
+    rating.min = rating.median = rating.p99 = RATING_US / us;
+    add_row(&rating);
 }
 
 bool bench_finish(void)
 {
-    const struct bench_row *const add = bench_row("add");
+    const struct bench_row *const add = find_row("add");
     const double unit = add && add->median > 0 ? add->median : 1;
     bool good = true;
 

@@ -4,12 +4,15 @@
  * (in Dune's and hv6's benchmarks): the pages in order, only writes forbidden, and the page that is
  * protected on a fault is one that nobody touches; its trap ends at the handler.
  */
+/* The handlers and the calls that they inline keep to the general registers: see TRAP_GENERAL_REGS.
+ */
+#pragma GCC target("general-regs-only")
+
 #include "guest/workloads/bench/bench.h"
 
 enum {
     PAGES = 100,
     ROUNDS = 100,
-    RATING_US = 3000, /* the paper's scale: a Sun 3/60 is 1.00 */
 };
 
 static char *region; /* 2 * PAGES pages */
@@ -22,13 +25,13 @@ static uint64_t
     access_start; /* dune.trap: when the access began, and what its faults took so far */
 static uint64_t delivery_ticks;
 
-TRAP_GENERAL static void empty_handler(struct trapline_fault *fault)
+static void empty_handler(struct trapline_fault *fault)
 {
     if (++faults == PAGES)
         fault->rip = (uint64_t)bench_touch_end;
 }
 
-TRAP_GENERAL static void appel1_handler(struct trapline_fault *fault)
+static void appel1_handler(struct trapline_fault *fault)
 {
     char *const page = trap_page(fault);
 
@@ -39,13 +42,13 @@ TRAP_GENERAL static void appel1_handler(struct trapline_fault *fault)
     unprotected = page;
 }
 
-TRAP_GENERAL static void appel2_handler(struct trapline_fault *fault)
+static void appel2_handler(struct trapline_fault *fault)
 {
     faults++;
     unprot(trap_page(fault));
 }
 
-TRAP_GENERAL static void dune_appel1_handler(struct trapline_fault *fault)
+static void dune_appel1_handler(struct trapline_fault *fault)
 {
     char *const page = trap_page(fault);
 
@@ -54,7 +57,7 @@ TRAP_GENERAL static void dune_appel1_handler(struct trapline_fault *fault)
     prot1(page + PAGES * PAGE, TRAPLINE_NONE);
 }
 
-TRAP_GENERAL static void dune_trap_handler(struct trapline_fault *fault)
+static void dune_trap_handler(struct trapline_fault *fault)
 {
     delivery_ticks += bench_stop() - access_start;
     faults++;
@@ -156,21 +159,6 @@ static void run(const char *name, trap_handler *handler, void (*before)(void *),
     unprot_range(region, 2 * PAGES);
 }
 
-static void rate(void)
-{
-    const struct bench_row *const trap_row = bench_row("vmpup.trap");
-    const struct bench_row *const appel1 = bench_row("vmpup.appel1");
-    const struct bench_row *const appel2 = bench_row("vmpup.appel2");
-    struct bench_row rating = {.name = "vmpup.rating", .per = "op", .unit = "rating", .rounds = 1};
-    double us;
-
-    if (!trap_row || !appel1 || !appel2 || !bench_wanted(rating.name))
-        return;
-    us = (trap_row->median + appel1->median + appel2->median) * 1e6 / (double)tsc_hz();
-    rating.min = rating.median = rating.p99 = RATING_US / us;
-    bench_add_row(&rating);
-}
-
 void bench_vmpup(void)
 {
     region = pages_alloc(2 * PAGES, 1);
@@ -184,7 +172,7 @@ void bench_vmpup(void)
     protn_range(region, PAGES, TRAPLINE_NONE);
     run("vmpup.appel1", appel1_handler, reset_faults, run_appel1, NULL);
     run("vmpup.appel2", appel2_handler, reset_faults, run_appel2, NULL);
-    rate();
+    bench_rate();
 
     unprot_range(region, 2 * PAGES);
     run("dune.trap", dune_trap_handler, reset_dune, run_dune_trap, &delivery_ticks);
