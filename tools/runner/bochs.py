@@ -29,6 +29,7 @@ KNOWN_GOOD = frozenset((
     "wildcat_lake"))
 
 END_OF_PROBE = "end_of_probe"
+HOST_MEM_MAX = 2048  # MiB that Bochs takes from the host; the rest of a larger machine is a file
 
 
 class Bochs:
@@ -103,7 +104,7 @@ class Bochs:
 
     def _machine_lines(self, machine):
         return [f"display_library: {self.display()}",
-                f"memory: guest={machine.mem}, host={machine.mem}",
+                f"memory: guest={machine.mem}, host={min(machine.mem, HOST_MEM_MAX)}",
                 f"cpu: model={machine.model}, count={machine.cpus}, ips=50000000, "
                 "reset_on_triple_fault=0"]
 

@@ -21,7 +21,7 @@ def default_guest_memory(machine_mib):
 
 
 def guest_conf(image, memory_mib, vcpus, args, on_exit):
-    """The text of a trapline.conf for one guest, and the guest's name."""
+    """The guest's name and the text of a trapline.conf for it alone."""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(image).stem)[:31]
     if any(not " " <= c <= "~" for c in args):
         raise UsageError("ARGS: only printable ASCII text is allowed")
@@ -30,14 +30,14 @@ def guest_conf(image, memory_mib, vcpus, args, on_exit):
     if '"' in args and (args[0] == '"' or "#" in args):
         raise UsageError("ARGS: a double quote may stand neither first nor together with a #")
     quoted = args if '"' in args else f'"{args}"'
-    return (f"# docs/CONFIG.md explains the keys.\n"
-            f"on_exit = {on_exit}\n"
+    text = (f"on_exit = {on_exit}\n"
             f"\n"
             f"[guest {name}]\n"
             f"image = \\{FOLDER}\\{name}.elf\n"
             f"memory = {memory_mib}M\n"
             f"vcpus = {vcpus}\n"
             f"args = {quoted}\n")
+    return name, text
 
 
 def conf_images(text):

@@ -1,0 +1,104 @@
+"""The settings of a run, from the environment (make passes its variables on)."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import UsageError
+from .bochs import DEFAULT_MODEL, Bochs
+from .machine import Machine
+from .qemu import Qemu, why_no_kvm
+from .volume import (FOLDER, GUEST_MIN_MIB, MIB_UNIT, conf_files, conf_on_exit,
+                     default_guest_memory, find_guest, guest_conf)
+
+ENGINES = ("bochs", "kvm")
+DEFAULT_GUEST = "bench"
+DEFAULT_MEM = 512
+DEFAULT_TIMEOUT = 180
+MEM_MIN = 64
+KVM_MODEL = "host"
+
+
+def _number(name, default, low, high):
+    text = os.environ.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = int(text, 0)
+    except ValueError:
+        value = None
+    if value is None or not low <= value <= high:
+        raise UsageError(f"{name}={text}: a whole number from {low} to {high} is allowed")
+    return value
+
+
+def choose_engine():
+    """The engine that ENGINE names, or the better one of those that work here."""
+    name = os.environ.get("ENGINE", "").strip()
+    if name and name not in ENGINES:
+        raise UsageError(f"ENGINE={name}: {' or '.join(ENGINES)} is allowed")
+    bochs = os.environ.get("BOCHS", "").strip()
+    if name == "kvm" and bochs:
+        raise UsageError("BOCHS= and ENGINE=kvm exclude each other")
+    reason = why_no_kvm()
+    if name == "kvm" and reason:
+        raise UsageError(f"ENGINE=kvm: {reason}; ENGINE=bochs works everywhere")
+    if name == "kvm" or (not name and not bochs and not reason):
+        return Qemu("kvm")
+    return Bochs(bochs or None)
+
+
+@dataclass
+class Volume:
+    """The configuration and the images that it names."""
+
+    conf: bytes
+    images: dict  # volume path: host path
+    on_exit: str
+    guest: str  # for the record: the guest's or the configuration's name
+    args: str
+
+
+def choose_volume(build, mem, on_exit):
+    """The configuration by CONF, or the one made from GUEST, ARGS, VCPUS and GUEST_MEM."""
+    guests = build / "guests"
+    conf = os.environ.get("CONF", "").strip()
+    args = os.environ.get("ARGS", "")
+    if conf:
+        for name in ("GUEST", "ARGS", "VCPUS", "GUEST_MEM"):
+            if os.environ.get(name):
+                raise UsageError(f"CONF= and {name}= exclude each other")
+        try:
+            data = Path(conf).read_bytes()
+        except OSError as error:
+            raise UsageError(f"CONF={conf}: {error.strerror}") from None
+        text = data.decode("latin-1")
+        images = conf_files(text, (Path(conf).resolve().parent, guests))
+        return Volume(data, images, conf_on_exit(text), Path(conf).name, "")
+    image = find_guest(os.environ.get("GUEST", "").strip() or DEFAULT_GUEST, guests)
+    memory = _number("GUEST_MEM", default_guest_memory(mem), GUEST_MIN_MIB, mem)
+    if memory % MIB_UNIT:
+        raise UsageError(f"GUEST_MEM={memory}: a multiple of {MIB_UNIT} is allowed")
+    vcpus = _number("VCPUS", 1, 1, 256)
+    name, text = guest_conf(image, memory, vcpus, args, on_exit)
+    return Volume(text.encode(), {f"{FOLDER}/{name}.elf": image}, on_exit, name, args)
+
+
+def machine_mem():
+    """MiB of the machine, by MEM."""
+    return _number("MEM", DEFAULT_MEM, MEM_MIN, 1 << 20)
+
+
+def choose_machine(engine):
+    """The machine by MODEL, CPUS and MEM, checked against what the engine offers."""
+    model = os.environ.get("MODEL", "").strip()
+    default = KVM_MODEL if engine.name == "kvm" else DEFAULT_MODEL
+    machine = Machine(model or default, _number("CPUS", 1, 1, 256), machine_mem(),
+                      bool(os.environ.get("VERBOSE")))
+    engine.check(machine)
+    return machine
+
+
+def choose_timeout():
+    """Seconds a run may take, by TIMEOUT."""
+    return _number("TIMEOUT", DEFAULT_TIMEOUT, 1, 86400)
