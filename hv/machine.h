@@ -1,5 +1,4 @@
-/* The end of the machine's run, by the firmware's ResetSystem, and what happens on a fatal error.
- */
+/* The end of the machine's run by the firmware's ResetSystem, and what a fatal error does. */
 #ifndef TRAPLINE_HV_MACHINE_H
 #define TRAPLINE_HV_MACHINE_H
 
@@ -17,8 +16,7 @@ void machine_init(const struct handover *handover);
  */
 noreturn void machine_stop(int failed);
 
-/* Print a message, where it happened and a symbolised backtrace, stop the other CPUs, stop the
- * machine. */
+/* Stop the other CPUs, print a message and a symbolised backtrace, stop the machine. */
 noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

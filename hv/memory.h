@@ -51,12 +51,10 @@ void memory_free(uint64_t phys, uint64_t bytes);
 /* Bytes that are free now. */
 uint64_t memory_free_bytes(void);
 
-/* Map device memory uncached (write-combining when wc) and return its virtual address; NULL = no
- * room. */
+/* Map device memory uncached (write-combining when wc); its virtual address, NULL = no room. */
 void *memory_map_mmio(uint64_t phys, uint64_t bytes, bool wc);
 
-/* Allocate a stack of pages pages with an unmapped guard page below it; returns its top, NULL =
- * none. */
+/* Allocate a stack of pages pages above an unmapped guard page; its top, NULL = no memory. */
 void *memory_alloc_stack(unsigned pages);
 
 #endif
