@@ -134,12 +134,13 @@ size_t heap_usable(const void *memory)
 
 bool heap_free(struct heap *heap, void *memory)
 {
-    struct heap_block *block = (struct heap_block *)((char *)memory - HEADER);
-    size_t size = size_of(block);
-    struct heap_block *next;
+    struct heap_block *block = (struct heap_block *)((char *)memory - HEADER), *next;
+    size_t size;
 
-    if ((uintptr_t)memory % HEAP_ALIGN || !(block->size & IN_USE) || size < SMALLEST ||
-        size % HEAP_ALIGN)
+    if ((uintptr_t)memory % HEAP_ALIGN)
+        return false;
+    size = size_of(block);
+    if (!(block->size & IN_USE) || size < SMALLEST || size % HEAP_ALIGN)
         return false;
     next = at(block, size);
     if (next->previous != size)
