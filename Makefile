@@ -7,6 +7,7 @@ NASM := nasm
 PYTHON := python3
 
 .DEFAULT_GOAL := all
+.SECONDARY:
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 ifeq ($(filter -j%,$(MAKEFLAGS)),)
@@ -39,7 +40,7 @@ HV_ASM := $(sort $(wildcard hv/*.asm vmx/*.asm))
 HV_OBJ := $(HV_C:%.c=$(BUILD)/hv/%.o) $(HV_ASM:%.asm=$(BUILD)/hv/%.asm.o)
 
 .PHONY: all hv
-all: hv
+all: parts
 
 hv: $(BUILD)/hv.elf
 
@@ -63,5 +64,136 @@ $(BUILD)/hv/%.asm.o: %.asm $(BUILD)/flags/hv-cc
 -include $(HV_OBJ:.o=.d)
 
 # The UEFI loader: $(BUILD)/BOOTX64.EFI. The guests: $(BUILD)/guests/NAME.elf.
--include boot/boot.mk
--include guest/guest.mk
+include boot/boot.mk
+include guest/guest.mk
+
+# Guests of the boot tests: tests/boot/NAME/GUEST.c is $(BUILD)/tests/boot/NAME/GUEST.elf.
+TEST_GUEST_C := $(sort $(wildcard tests/boot/*/*.c tests/hostile/*/*.c))
+TEST_GUEST_ELF := $(TEST_GUEST_C:%.c=$(BUILD)/%.elf)
+TEST_GUEST_CFLAGS = $(GUEST_CFLAGS) -Itests/guest
+
+$(eval $(call flags_file,test-guest,$(CC) $$(TEST_GUEST_CFLAGS) $$(GUEST_LDFLAGS)))
+
+$(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags/test-guest
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(TEST_GUEST_CFLAGS) -c $< -o $@
+
+$(BUILD)/tests/%.elf: $(BUILD)/tests/%.o $(GUEST_START) $(GUEST_LIB) guest/runtime/guest.ld
+	$(call say,LD,$@)
+	$(Q)$(LD) $(GUEST_LDFLAGS) -o $@ $(GUEST_START) $< $(GUEST_LIB)
+
+-include $(TEST_GUEST_ELF:.elf=.d)
+
+# Unit tests: tests/unit/test_NAME.c with the sources that UNIT_test_NAME names in sources.mk, on the
+# host. UNIT_FLAGS_test_NAME: more flags for that one.
+include tests/unit/sources.mk
+UNIT_CFLAGS := -std=c11 -g -O1 -I. -Iguest/include $(COMMON_WARN) -fsanitize=address,undefined \
+	-fno-sanitize-recover=all -fno-omit-frame-pointer -MMD -MP
+# ONLY=TEXT limits the tests to those with TEXT in their name (unit/test_x, boot/x, hostile/x).
+UNIT_TESTS := $(foreach test,$(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c))),\
+	$(if $(ONLY),$(if $(findstring $(ONLY),unit/$(test)),$(test)),$(test)))
+UNIT_PROGRAMS := $(UNIT_TESTS:%=$(BUILD)/unit/%)
+
+# $(call unit_test,NAME)
+define unit_test
+$(if $(filter undefined,$(origin UNIT_$1)),$(error tests/unit/sources.mk has no UNIT_$1))
+$(call flags_file,unit-$1,$(CC) $(UNIT_CFLAGS) $(UNIT_FLAGS_$1) $(UNIT_$1))
+
+$(BUILD)/unit/$1.objects/%.o: %.c $(BUILD)/flags/unit-$1
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$<)
+	$(Q)$(CC) $(UNIT_CFLAGS) $(UNIT_FLAGS_$1) -c $$< -o $$@
+
+$(BUILD)/unit/$1: $(patsubst %.c,$(BUILD)/unit/$1.objects/%.o,tests/unit/$1.c $(UNIT_$1))
+	$(Q)$(CC) $(UNIT_CFLAGS) $(UNIT_FLAGS_$1) -o $$@ $$^ -lcmocka
+
+-include $(patsubst %.c,$(BUILD)/unit/$1.objects/%.d,tests/unit/$1.c $(UNIT_$1))
+endef
+ifneq ($(filter unit-programs,$(MAKECMDGOALS)),)
+$(foreach test,$(UNIT_TESTS),$(eval $(call unit_test,$(test))))
+endif
+
+.PHONY: help setup parts image run test test-unit test-boot unit-programs guest format check-format \
+	clean
+
+parts: hv $(BUILD)/BOOTX64.EFI guests $(filter $(BUILD)/guests/%,$(GUEST_ELF))
+
+unit-programs: $(UNIT_PROGRAMS)
+
+test-parts: parts $(TEST_GUEST_ELF)
+
+# The packages come before anything that needs them, even before make reads what they bring.
+setup:
+	@tools/setup
+
+run: setup
+	@$(MAKE) parts
+	@tools/run
+
+image: setup
+	@$(MAKE) parts
+	@tools/mkimage $(BUILD)/trapline.img
+
+test: setup
+	@$(MAKE) test-parts unit-programs
+	@tests/run unit tools boot
+
+test-unit: setup
+	@$(MAKE) unit-programs
+	@tests/run unit tools
+
+test-boot: setup
+	@$(MAKE) test-parts
+	@tests/run boot
+
+guest: setup
+	$(if $(NAME),,$(error NAME=name or NAME=path/to/file.c is missing; in guest/workloads: $(GUEST_NAMES)))
+	@$(MAKE) $(GUEST_ELF)
+	@echo "$(GUEST_ELF) (make run GUEST=$(GUEST_ELF))"
+
+FORMAT_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
+
+format: setup
+	@clang-format -i $(FORMAT_FILES)
+
+check-format: setup
+	@clang-format --dry-run --Werror $(FORMAT_FILES)
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@sed -n 's/^#> \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+
+#> make run           build, boot in an emulator, show the guest's console; results in build/run/
+#> make test          unit tests on this host, boot tests in the emulator
+#> make test-unit     the first half of it
+#> make test-boot     the second half of it
+#> make image         build/trapline.img, a disk image for a USB stick
+#> make guest NAME=x  build a guest: guest/workloads/x, or the C file x
+#> make               build the hypervisor, the loader and the guests
+#> make setup         install the Debian packages that are missing (the targets above do it, too)
+#> make format        clang-format all C sources; make check-format only looks
+#> make clean         remove build/
+#>
+#> Variables of make run (make image takes GUEST, ARGS, CONF, MEM, GUEST_MEM and VCPUS, too):
+#>   ENGINE=bochs|kvm   the emulator; by itself kvm where nested VMX works, else bochs
+#>   MODEL=name         the CPU: of Bochs (tigerlake) or what QEMU's -cpu takes (host)
+#>   CPUS=n             CPUs of the machine (1)
+#>   MEM=MiB            memory of the machine (512)
+#>   GUEST=name|file    the guest: one of guest/workloads or an ELF file (bench)
+#>   GUEST_MEM=MiB      memory of the guest (by MEM: 192 of 512)
+#>   VCPUS=n            virtual CPUs of the guest (1)
+#>   ARGS="..."         the guest's arguments
+#>   CONF=file          a trapline.conf of your own instead of GUEST, GUEST_MEM, VCPUS and ARGS;
+#>                      images are looked up beside it and in build/guests
+#>   BOCHS=path         another Bochs
+#>   OVMF=path          another UEFI firmware for the emulator
+#>   TIMEOUT=s          how long a run may take (180)
+#>   VERBOSE=1          Bochs logs why a VM entry fails (build/run/bochs.log)
+#> Variables of make test:
+#>   ONLY=text          only tests with this text in their name
+#>   BOCHS=path         another Bochs
+#>   JOBS=n             machines at once (one for each CPU of this host)
+#> V=1 shows the commands of the build.

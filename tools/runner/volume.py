@@ -1,4 +1,4 @@
-"""What goes on the boot volume: the loader, the hypervisor, trapline.conf and the guests' images."""
+"""What goes on the boot volume: the loader (the hypervisor is in it), trapline.conf, the guests."""
 
 import re
 from pathlib import Path
@@ -81,9 +81,7 @@ def conf_files(conf_text, folders, missing_ok=False):
 
 def volume_files(build, conf, images):
     """{volume path: content} of a whole boot volume. conf: bytes of trapline.conf."""
-    files = {LOADER: build / "BOOTX64.EFI", f"{FOLDER}/hv.elf": build / "hv.elf", CONF: conf}
-    for path in files.values():
-        if isinstance(path, Path) and not path.is_file():
-            raise UsageError(f"{path} is missing: run make first")
-    files.update(images)
-    return files
+    loader = build / "BOOTX64.EFI"
+    if not loader.is_file():
+        raise UsageError(f"{loader} is missing: run make first")
+    return {LOADER: loader, CONF: conf, **images}
