@@ -32,6 +32,7 @@ enum {
 #define PAT_RESET     0x0007040600070406ull
 #define LINK_POINTER  UINT64_MAX
 #define GUEST_CR0     (CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG)
+#define GUEST_CR4     (CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
 #define CR0_HOST_OWNS (CR0_NE | CR0_CD | CR0_NW | CR0_PG | CR0_PE)
 
 static const uint32_t switched_msrs[SWITCHED_COUNT] = {
@@ -84,8 +85,8 @@ static void init_guest_state(struct vcpu *vcpu, uint64_t info)
     vmwrite(VMCS_CR0_READ_SHADOW, GUEST_CR0);
     vmwrite(VMCS_CR0_MASK, CR0_HOST_OWNS);
     vmwrite(VMCS_GUEST_CR3, info + PAGE_SIZE);
-    vmwrite(VMCS_GUEST_CR4, vmx_cr4_adjust(&vmx_setup.caps, CR4_PAE | CR4_VMXE | CR4_MCE));
-    vmwrite(VMCS_CR4_READ_SHADOW, CR4_PAE);
+    vmwrite(VMCS_GUEST_CR4, vmx_cr4_adjust(&vmx_setup.caps, GUEST_CR4 | CR4_VMXE | CR4_MCE));
+    vmwrite(VMCS_CR4_READ_SHADOW, GUEST_CR4);
     vmwrite(VMCS_CR4_MASK, ~vmx_setup.cr4_allowed);
     vmwrite(VMCS_GUEST_EFER, EFER_LME | EFER_LMA);
     vmwrite(VMCS_GUEST_DR7, DR7_RESET);

@@ -1,11 +1,11 @@
 /*
  * The interface between a guest and Trapline: hypercalls, their errors, the structures in memory.
  *
- * Calling convention. VMCALL at CPL 0 with the number in RAX and the arguments in RDI, RSI, RDX, R10
- * and R8. The result comes back in RAX: zero or more on success, a negative errno value from enum
- * trapline_error on failure. Calls that give a second value return it in RDX. All other registers
- * are preserved. Every address is guest-physical and every size is in 4 KiB pages unless a comment
- * says otherwise. A call that fails has changed nothing.
+ * Calling convention. VMCALL at CPL 0 with the number in RAX and the arguments in RDI, RSI, RDX,
+ * R10 and R8. The result comes back in RAX: zero or more on success, a negative errno value from
+ * enum trapline_error on failure. Calls that give a second value return it in RDX. All other
+ * registers are preserved. Every address is guest-physical and every size is in 4 KiB pages unless
+ * a comment says otherwise. A call that fails has changed nothing.
  *
  * The contract of each call, with all of its errors, is in docs/ABI.md.
  */
@@ -28,18 +28,18 @@ enum trapline_cpuid {
 };
 
 enum trapline_hypercall {
-    TRAPLINE_HC_NOP = 0,      /* () -> 0; whatever the other registers hold */
-    TRAPLINE_HC_TRAP = 1,     /* (area) -> 0; area 0 unregisters */
-    TRAPLINE_HC_PROT1 = 2,    /* (page, access) -> 0 */
-    TRAPLINE_HC_PROTN = 3,    /* (list, count, access | form) -> 0, or error and RDX = index */
-    TRAPLINE_HC_UNPROT = 4,   /* (page, pages) -> 0 */
-    TRAPLINE_HC_DIRTY = 5,    /* (page, pages, buffer, capacity) -> count, RDX = dirty pages left */
-    TRAPLINE_HC_MAP2 = 6,     /* (page, pages, alias, access) -> 0 */
-    TRAPLINE_HC_UNMAP2 = 7,   /* (alias, pages) -> 0 */
-    TRAPLINE_HC_TRACK = 8,    /* (page, pages, on) -> 0; starts or ends what DIRTY reports */
-    TRAPLINE_HC_PRINT = 9,    /* (text, bytes) -> bytes */
-    TRAPLINE_HC_EXIT = 10,    /* (code) does not return */
-    TRAPLINE_HC_STATS = 11,   /* (struct trapline_stats *) -> 0 */
+    TRAPLINE_HC_NOP = 0,    /* () -> 0; whatever the other registers hold */
+    TRAPLINE_HC_TRAP = 1,   /* (area) -> 0; area 0 unregisters */
+    TRAPLINE_HC_PROT1 = 2,  /* (page, access) -> 0 */
+    TRAPLINE_HC_PROTN = 3,  /* (list, count, access | form) -> 0, or error and RDX = index */
+    TRAPLINE_HC_UNPROT = 4, /* (page, pages) -> 0 */
+    TRAPLINE_HC_DIRTY = 5,  /* (page, pages, buffer, capacity) -> count, RDX = dirty pages left */
+    TRAPLINE_HC_MAP2 = 6,   /* (page, pages, alias, access) -> 0 */
+    TRAPLINE_HC_UNMAP2 = 7, /* (alias, pages) -> 0 */
+    TRAPLINE_HC_TRACK = 8,  /* (page, pages, on) -> 0; starts or ends what DIRTY reports */
+    TRAPLINE_HC_PRINT = 9,  /* (text, bytes) -> bytes */
+    TRAPLINE_HC_EXIT = 10,  /* (code) does not return */
+    TRAPLINE_HC_STATS = 11, /* (struct trapline_stats *) -> 0 */
     TRAPLINE_HC_COUNT
 };
 
@@ -53,8 +53,8 @@ enum trapline_access {
 
 /* How PROTN's list is written; or-ed into its access argument. */
 enum trapline_list {
-    TRAPLINE_LIST_PAGES = 0,        /* uint64_t page addresses */
-    TRAPLINE_LIST_RANGES = 1 << 8,  /* struct trapline_range */
+    TRAPLINE_LIST_PAGES = 0,       /* uint64_t page addresses */
+    TRAPLINE_LIST_RANGES = 1 << 8, /* struct trapline_range */
 };
 
 struct trapline_range {
@@ -64,13 +64,13 @@ struct trapline_range {
 
 /* Errors: the result in RAX is one of these, negated. */
 enum trapline_error {
-    TRAPLINE_EPERM = 1,       /* not at CPL 0 */
-    TRAPLINE_ENOENT = 2,      /* no page there: outside RAM, or an alias that is not mapped */
-    TRAPLINE_ENOMEM = 12,     /* the guest's table budget is used up */
-    TRAPLINE_EFAULT = 14,     /* a buffer or list is outside RAM, or its protection forbids the use */
-    TRAPLINE_EEXIST = 17,     /* the alias is mapped already */
-    TRAPLINE_EINVAL = 22,     /* misaligned, wraps around, an access that cannot be, a bad form */
-    TRAPLINE_ENOSYS = 38,     /* no such hypercall */
+    TRAPLINE_EPERM = 1,   /* not at CPL 0 */
+    TRAPLINE_ENOENT = 2,  /* no page there: outside RAM, or an alias that is not mapped */
+    TRAPLINE_ENOMEM = 12, /* the guest's table budget is used up */
+    TRAPLINE_EFAULT = 14, /* a buffer or list is outside RAM, or its protection forbids the use */
+    TRAPLINE_EEXIST = 17, /* the alias is mapped already */
+    TRAPLINE_EINVAL = 22, /* misaligned, wraps around, an access that cannot be, a bad form */
+    TRAPLINE_ENOSYS = 38, /* no such hypercall */
     TRAPLINE_EOPNOTSUPP = 95, /* this CPU cannot do it (execute-only pages) */
 };
 
@@ -85,15 +85,16 @@ enum trapline_feature {
 /*
  * The virtualization-exception information area, one 4 KiB-aligned page (SDM 25.5.7.2, "Convertible
  * EPT Violations" and the table of its format). Whoever delivers the fault, the CPU or the
- * hypervisor, sets busy to all ones; while it is not zero a further forbidden access stops the guest,
- * so the handler copies what it needs and clears busy before it does anything that can fault.
+ * hypervisor, sets busy to all ones; while it is not zero a further forbidden access stops the
+ * guest, so the handler copies what it needs and clears busy before it does anything that can
+ * fault.
  */
 struct trapline_trap_area {
-    uint32_t reason;         /* 48: EPT violation */
-    uint32_t busy;           /* 0 or 0xffffffff */
-    uint64_t qualification;  /* SDM table "Exit Qualification for EPT Violations" */
-    uint64_t linear;         /* guest-linear address */
-    uint64_t physical;       /* guest-physical address */
+    uint32_t reason;        /* 48: EPT violation */
+    uint32_t busy;          /* 0 or 0xffffffff */
+    uint64_t qualification; /* SDM table "Exit Qualification for EPT Violations" */
+    uint64_t linear;        /* guest-linear address */
+    uint64_t physical;      /* guest-physical address */
     uint16_t eptp_index;
     uint16_t pad[3];
 };
@@ -108,10 +109,10 @@ enum trapline_qualification {
 };
 
 /*
- * How a guest starts: 64-bit mode at the ELF entry, CPL 0, interrupts off, flat segments with the
- * selectors below, RDI = address of this structure, RSP = 0, all of RAM and the alias window mapped
- * one to one by temporary page tables that lie in the boot area at the end of RAM. A guest that
- * has made tables of its own may use the boot area's pages for anything.
+ * How a guest starts: 64-bit mode at the ELF entry, CPL 0, interrupts off, SSE on, flat segments
+ * with the selectors below, RDI = address of this structure, RSP = 0, all of RAM and the alias
+ * window mapped one to one by temporary page tables that lie in the boot area at the end of RAM. A
+ * guest that has made tables of its own may use the boot area's pages for anything.
  */
 enum {
     TRAPLINE_INFO_MAGIC = 0x49505254, /* "TRPI" */
@@ -123,13 +124,13 @@ enum {
 
 struct trapline_info {
     uint32_t magic;
-    uint32_t version;      /* TRAPLINE_ABI_VERSION */
-    uint64_t ram_size;     /* bytes; RAM starts at 0 */
-    uint64_t boot_area;    /* address of the boot area: [boot_area, ram_size) */
-    uint64_t alias_base;   /* the alias window */
-    uint64_t alias_size;   /* bytes */
-    uint64_t tsc_hz;       /* ticks of the TSC per second */
-    uint32_t features;     /* enum trapline_feature */
+    uint32_t version;    /* TRAPLINE_ABI_VERSION */
+    uint64_t ram_size;   /* bytes; RAM starts at 0 */
+    uint64_t boot_area;  /* address of the boot area: [boot_area, ram_size) */
+    uint64_t alias_base; /* the alias window */
+    uint64_t alias_size; /* bytes */
+    uint64_t tsc_hz;     /* ticks of the TSC per second */
+    uint32_t features;   /* enum trapline_feature */
     uint32_t vcpus;
     char name[TRAPLINE_NAME_LEN];
     char args[TRAPLINE_ARGS_LEN];
