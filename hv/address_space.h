@@ -21,8 +21,7 @@ void address_space_init(const struct handover *handover);
  */
 struct paging address_space_derive(uint64_t root);
 
-/* Load the tables for calling the firmware: its regions and the low 4 GiB at their physical
- * addresses. */
+/* Load the tables for calling the firmware: its regions and the low 4 GiB, virtual = physical. */
 void address_space_load_firmware(void);
 
 /* Whether the page that holds this address is mapped by the tables that the CPU uses now. */

@@ -57,6 +57,11 @@ static void unlock_console(bool taken)
         atomic_store_explicit(&owner, NO_OWNER, memory_order_release);
 }
 
+void console_take_over(void)
+{
+    atomic_store_explicit(&owner, NO_OWNER, memory_order_release);
+}
+
 /* A port that stops taking bytes is given up, so that every line does not wait for it again. */
 static void put_serial(char character)
 {

@@ -23,6 +23,10 @@ void console_write(const char *text, size_t bytes);
 /* Wait until the serial port has sent everything; bounded. */
 void console_drain(void);
 
+/* Take the console from whoever is writing; for the one CPU that still runs when the machine stops.
+ */
+void console_take_over(void);
+
 /*
  * Formatted output: %s %c %d %i %u %x %X %p %% with flags 0 and -, width, precision for %s, and
  * the length modifiers l, ll, z. No floating point.

@@ -1,6 +1,7 @@
 #include "hv/cpu.h"
 
 #include "hv/apic.h"
+#include "hv/console.h"
 #include "hv/cpu_setup.h"
 #include "hv/exception.h"
 #include "hv/machine.h"
@@ -208,5 +209,6 @@ bool cpu_stop_others(void)
     uint64_t begin = rdtsc();
     while (atomic_load(&stopped) < others && rdtsc() - begin < STOP_TIMEOUT_MS * cpu_tsc_per_ms)
         __builtin_ia32_pause();
+    console_take_over();
     return true;
 }
