@@ -34,25 +34,26 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct heap whole_heap(void)
-{
-    struct heap heap = {0};
+static struct heap heap;
 
-    assert_true(heap_add(&heap, memory, MEMORY));
-    return heap;
+static int whole_heap(void **state)
+{
+    (void)state;
+    memset(&heap, 0, sizeof(heap));
+    return heap_add(&heap, memory, MEMORY) ? 0 : -1;
 }
 
 /* The largest block that can be had, by trying. */
-static size_t largest(struct heap *heap)
+static size_t largest(void)
 {
     size_t low = 0, high = MEMORY;
 
     while (low < high) {
         const size_t middle = (low + high + 1) / 2;
-        void *const block = heap_alloc(heap, middle, HEAP_ALIGN);
+        void *const block = heap_alloc(&heap, middle, HEAP_ALIGN);
 
         if (block) {
-            assert_true(heap_free(heap, block));
+            assert_true(heap_free(&heap, block));
             low = middle;
         } else {
             high = middle - 1;
@@ -63,8 +64,7 @@ static size_t largest(struct heap *heap)
 
 static void test_alloc_and_free(void **state)
 {
-    struct heap heap = whole_heap();
-    const size_t all = largest(&heap);
+    const size_t all = largest();
     char *a, *b, *c;
 
     (void)state;
@@ -85,12 +85,11 @@ static void test_alloc_and_free(void **state)
     assert_true(heap_free(&heap, b));
     assert_true(heap_free(&heap, a));
     assert_true(heap_free(&heap, c));
-    assert_int_equal(largest(&heap), all);
+    assert_int_equal(largest(), all);
 }
 
 static void test_misuse_is_seen(void **state)
 {
-    struct heap heap = whole_heap();
     char *const a = heap_alloc(&heap, 64, HEAP_ALIGN), *const b = heap_alloc(&heap, 64, HEAP_ALIGN);
 
     (void)state;
@@ -103,7 +102,6 @@ static void test_misuse_is_seen(void **state)
 
 static void test_overrun_is_seen(void **state)
 {
-    struct heap heap = whole_heap();
     char *const a = heap_alloc(&heap, 64, HEAP_ALIGN);
 
     (void)state;
@@ -113,7 +111,6 @@ static void test_overrun_is_seen(void **state)
 
 static void test_impossible_requests(void **state)
 {
-    struct heap heap = whole_heap();
 
     (void)state;
     assert_null(heap_alloc(&heap, MEMORY, HEAP_ALIGN));
@@ -127,8 +124,7 @@ static void test_impossible_requests(void **state)
 
 static void test_alignment(void **state)
 {
-    struct heap heap = whole_heap();
-    const size_t all = largest(&heap);
+    const size_t all = largest();
     void *blocks[BLOCKS];
     size_t count = 0;
 
@@ -145,16 +141,16 @@ static void test_alignment(void **state)
     }
     while (count)
         assert_true(heap_free(&heap, blocks[--count]));
-    assert_int_equal(largest(&heap), all);
+    assert_int_equal(largest(), all);
 }
 
 static void test_two_pieces(void **state)
 {
-    struct heap heap = {0};
     char *const second = (char *)memory + MEMORY / 2;
     void *a, *b;
 
     (void)state;
+    memset(&heap, 0, sizeof(heap));
     assert_true(heap_add(&heap, memory, MEMORY / 2 - 4096));
     assert_null(heap_alloc(&heap, MEMORY / 2, HEAP_ALIGN));
     assert_true(heap_add(&heap, second, MEMORY / 2));
@@ -171,8 +167,7 @@ static void test_two_pieces(void **state)
 /* Random use; each block holds a pattern of its own that nobody else may change. */
 static void test_random(void **state)
 {
-    struct heap heap = whole_heap();
-    const size_t all = largest(&heap);
+    const size_t all = largest();
     static struct {
         unsigned char *block;
         size_t size;
@@ -201,7 +196,7 @@ static void test_random(void **state)
     for (int i = 0; i < BLOCKS; i++)
         if (blocks[i].block)
             assert_true(heap_free(&heap, blocks[i].block));
-    assert_int_equal(largest(&heap), all);
+    assert_int_equal(largest(), all);
 }
 
 static void test_pages(void **state)
@@ -281,10 +276,14 @@ static void test_pages_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alloc_and_free),  cmocka_unit_test(test_misuse_is_seen),
-        cmocka_unit_test(test_overrun_is_seen), cmocka_unit_test(test_impossible_requests),
-        cmocka_unit_test(test_alignment),       cmocka_unit_test(test_two_pieces),
-        cmocka_unit_test(test_random),          cmocka_unit_test(test_pages),
+        cmocka_unit_test_setup(test_alloc_and_free, whole_heap),
+        cmocka_unit_test_setup(test_misuse_is_seen, whole_heap),
+        cmocka_unit_test_setup(test_overrun_is_seen, whole_heap),
+        cmocka_unit_test_setup(test_impossible_requests, whole_heap),
+        cmocka_unit_test_setup(test_alignment, whole_heap),
+        cmocka_unit_test(test_two_pieces),
+        cmocka_unit_test_setup(test_random, whole_heap),
+        cmocka_unit_test(test_pages),
         cmocka_unit_test(test_pages_random),
     };
 
