@@ -89,7 +89,7 @@ enum {
 
 /* Table pages that an EPT has before anything is mapped, and each GiB adds at most these. */
 enum {
-    EPT_TABLES_BASE = 5,
+    EPT_TABLES_BASE = 6,
     EPT_TABLES_PER_GIB =
         3, /* the page directory and its bookkeeping; 4 KiB leaves cost 1 each 2 MiB */
 };
@@ -99,14 +99,14 @@ struct ept_interval {
     uint64_t end;   /* page number after the last */
 };
 
-/* Bookkeeping of one page table (what maps 2 MiB by 4 KiB leaves); private. */
+/* Bookkeeping of one page table (2 MiB by 4 KiB leaves) or page directory; private. */
 struct ept_table {
-    uint16_t mapped; /* entries that map a page */
-    uint8_t flags;
-    uint8_t pad;
-    uint16_t hint; /* an entry that keeps the table from being merged, when not queued */
-    uint16_t queue_pad;
+    uint16_t mapped; /* entries that are not empty */
+    uint16_t hint;   /* an entry that keeps the table from being merged, unless it is queued */
+    uint32_t flags;
 };
+
+struct ept_alias_node;
 
 struct ept {
     const struct ept_env *env;
@@ -117,18 +117,24 @@ struct ept {
     struct ept_stats stats;
 
     /* Private to ept/. */
+    bool held;            /* ranges are prepared: nothing is pushed out of the queue */
+    bool missed;          /* a uniform table found no room in the queue meanwhile */
+    uint8_t valid_access; /* bit n: enum ept_access n can be given */
     uint64_t limit_pages;
     uint64_t virt_offset;
+    uint64_t write_protects; /* the entry bit that withholds write until the first write, or 0 */
     volatile uint64_t *pdpt;
     volatile uint64_t ***index; /* [GiB][2 MiB]: the page table; a void table where there is none */
     struct ept_table **tables;  /* [GiB][2 MiB] */
+    struct ept_table *dirs;     /* [GiB] */
     uint64_t *limbo;            /* table pages that CPUs may still walk */
-    uint64_t **alias_index;     /* alias bookkeeping by GiB; NULL until the first alias */
+    struct ept_alias_node ***alias_index[2]; /* alias bookkeeping; NULL until the first alias */
+    uint64_t cache;                          /* list of free table pages */
+    uint64_t cache_count;
+    uint64_t cache_wanted;
     unsigned limbo_count;
     unsigned queue_count;
     unsigned tracked_count;
-    unsigned cache_count;
-    uint64_t cache[EPT_CACHE_MAX];
     uint32_t queue[EPT_QUEUE_MAX];
     struct ept_interval tracked[EPT_TRACKED_MAX];
 };

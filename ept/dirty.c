@@ -1,0 +1,278 @@
+/*
+ * Dirty tracking: which pages changed.
+ *
+ * Tracked pages are 4 KiB leaves with the TRACKED flag. Where the processor sets dirty flags (SDM
+ * 28.3.5) they are the state. Elsewhere bit 9 is ignored by the processor and used the same way,
+ * and a page is write-protected in hardware until the first write has set it.
+ */
+#include "ept/table.h"
+
+/* The first interval that ends after page. */
+static unsigned interval_find(const struct ept *ept, uint64_t page)
+{
+    unsigned i = 0;
+
+    while (i < ept->tracked_count && ept->tracked[i].end <= page)
+        i++;
+    return i;
+}
+
+static bool interval_covers(const struct ept *ept, uint64_t first, uint64_t end)
+{
+    unsigned i = interval_find(ept, first);
+
+    return i < ept->tracked_count && ept->tracked[i].first <= first && ept->tracked[i].end >= end;
+}
+
+/* Replace count intervals from at on by the given ones; false if there would be too many. */
+static bool intervals_replace(struct ept *ept, unsigned at, unsigned count,
+                              const struct ept_interval *with, unsigned with_count)
+{
+    unsigned total = ept->tracked_count - count + with_count;
+
+    if (total > EPT_TRACKED_MAX)
+        return false;
+    __builtin_memmove(&ept->tracked[at + with_count], &ept->tracked[at + count],
+                      (ept->tracked_count - at - count) * sizeof(ept->tracked[0]));
+    for (unsigned i = 0; i < with_count; i++)
+        ept->tracked[at + i] = with[i];
+    ept->tracked_count = total;
+    return true;
+}
+
+static bool intervals_add(struct ept *ept, uint64_t first, uint64_t end)
+{
+    struct ept_interval whole = {first, end};
+    unsigned at = interval_find(ept, first ? first - 1 : 0);
+    unsigned count = 0;
+
+    while (at + count < ept->tracked_count && ept->tracked[at + count].first <= end) {
+        const struct ept_interval *one = &ept->tracked[at + count];
+
+        whole.first = one->first < whole.first ? one->first : whole.first;
+        whole.end = one->end > whole.end ? one->end : whole.end;
+        count++;
+    }
+    return intervals_replace(ept, at, count, &whole, 1);
+}
+
+static bool intervals_remove(struct ept *ept, uint64_t first, uint64_t end)
+{
+    struct ept_interval left[2];
+    unsigned left_count = 0;
+    unsigned at = interval_find(ept, first);
+    unsigned count = 0;
+
+    while (at + count < ept->tracked_count && ept->tracked[at + count].first < end) {
+        const struct ept_interval *one = &ept->tracked[at + count];
+
+        if (one->first < first)
+            left[left_count++] = (struct ept_interval){one->first, first};
+        if (one->end > end)
+            left[left_count++] = (struct ept_interval){end, one->end};
+        count++;
+    }
+    return intervals_replace(ept, at, count, left, left_count);
+}
+
+/* Forget that a page was written through an entry. */
+static void clean_slot(struct ept *ept, volatile uint64_t *slot)
+{
+    uint64_t withhold = ept->write_protects ? ENTRY_W : 0;
+    uint64_t old = entry_update(slot, ENTRY_D | withhold, 0);
+
+    /* A cached translation that is dirty, or allows writes, would hide the next write. */
+    if (old & (withhold ? ENTRY_W : ENTRY_D))
+        ept->flush_owed = true;
+}
+
+void ept_mark_slot(struct ept *ept, volatile uint64_t *slot)
+{
+    entry_raise(slot, ENTRY_D | (ept->write_protects && (*slot & ENTRY_SOFT_W) ? ENTRY_W : 0));
+}
+
+/* Begin or end tracking of one entry. */
+static void track_slot(struct ept *ept, volatile uint64_t *slot, bool on)
+{
+    uint64_t old = *slot;
+
+    if (!!(old & ENTRY_TRACKED) == on)
+        return;
+    if (on) {
+        entry_raise(slot, ENTRY_TRACKED);
+        clean_slot(ept, slot);
+    } else {
+        entry_change(slot, old,
+                     entry_with_access(ept, old & ~ENTRY_TRACKED, old & ENTRY_ACCESS, 1));
+    }
+}
+
+static void track_page(struct ept *ept, uint64_t page, bool on)
+{
+    volatile uint64_t *slot = ept_slot_4k(ept, page);
+
+    track_slot(ept, slot, on);
+    if (*slot & ENTRY_ALIASED) {
+        for (uint32_t alias = ept_alias_first(ept, page); alias != EPT_ALIAS_END;
+             alias = ept_alias_next(ept, alias))
+            track_slot(ept, ept_slot_4k(ept, alias), on);
+    }
+}
+
+static int track_on(struct ept *ept, uint64_t first, uint64_t end)
+{
+    while (ept_reserve(ept, ept_need_4k(ept, first, end))) {
+        if (!ept_reclaim(ept))
+            return EPT_ENOMEM;
+    }
+    if (!intervals_add(ept, first, end))
+        return EPT_ENOMEM;
+    for (uint64_t page = first; page < end; page++) {
+        ept_split_to_4k(ept, page);
+        track_page(ept, page, true);
+    }
+    return EPT_OK;
+}
+
+static int track_off(struct ept *ept, uint64_t first, uint64_t end)
+{
+    if (!intervals_remove(ept, first, end))
+        return EPT_ENOMEM;
+    for (uint64_t page = first; page < end; page++) {
+        if (ept_has_table(ept, page))
+            track_page(ept, page, false);
+    }
+    for (uint64_t page = first; page < end; page += ept_run(page, end, 2)) {
+        ept_merge_uniform(ept, page);
+        ept_settle(ept, page, true);
+    }
+    return EPT_OK;
+}
+
+int ept_track(struct ept *ept, uint64_t gpa, uint64_t pages, bool on)
+{
+    uint64_t first;
+    uint64_t end;
+    int error = ept_check_range(ept, gpa, pages, &first);
+
+    if (error)
+        return error;
+    end = first + pages;
+    if (!ept_all_mapped(ept, first, end))
+        return EPT_ENOENT;
+    for (uint64_t page = first; page < end; page += ept_run(page, end, 2)) {
+        if (ept_has_table(ept, page) &&
+            (ept_sum(ept_slot_4k(ept, page), ept_run(page, end, 2)).any & ENTRY_IS_ALIAS))
+            return EPT_EINVAL;
+    }
+    ept->held = false;
+    return on ? track_on(ept, first, end) : track_off(ept, first, end);
+}
+
+struct harvest {
+    uint64_t *buffer;
+    uint64_t capacity;
+    uint64_t count;
+    uint64_t remaining;
+};
+
+static bool aliases_dirty(const struct ept *ept, uint64_t page)
+{
+    for (uint32_t alias = ept_alias_first(ept, page); alias != EPT_ALIAS_END;
+         alias = ept_alias_next(ept, alias)) {
+        if (*ept_slot_4k(ept, alias) & ENTRY_D)
+            return true;
+    }
+    return false;
+}
+
+/* A page is dirty or has aliases: report it and clean it, if it is dirty and there is room. */
+static void harvest_page(struct ept *ept, struct harvest *harvest, volatile uint64_t *slot,
+                         uint64_t page)
+{
+    uint64_t entry = *slot;
+
+    if (!(entry & ENTRY_D) && !aliases_dirty(ept, page))
+        return;
+    if (harvest->count == harvest->capacity) {
+        harvest->remaining++;
+        return;
+    }
+    harvest->buffer[harvest->count++] = page << EPT_PAGE_SHIFT;
+    if (entry & ENTRY_D)
+        clean_slot(ept, slot);
+    if (!(entry & ENTRY_ALIASED))
+        return;
+    for (uint32_t alias = ept_alias_first(ept, page); alias != EPT_ALIAS_END;
+         alias = ept_alias_next(ept, alias)) {
+        volatile uint64_t *other = ept_slot_4k(ept, alias);
+
+        if (*other & ENTRY_D)
+            clean_slot(ept, other);
+    }
+}
+
+/* The pages of one page table, from page on: groups of 16 that have nothing to say go quickly. */
+static void harvest_run(struct ept *ept, struct harvest *harvest, uint64_t page, uint64_t count)
+{
+    const uint64_t mask = ENTRY_D | ENTRY_ALIASED;
+    volatile uint64_t *slots = ept_slot_4k(ept, page);
+    /* Plain loads, so that they can be operands of the OR. */
+    const uint64_t *p = (const uint64_t *)slots;
+    uint64_t i = 0;
+
+    __asm__ volatile("" ::: "memory");
+    while (i < count) {
+        uint64_t stop = i + 16 < count ? i + 16 : count;
+
+        if (count - i >= 16) {
+            const uint64_t *q = p + i;
+
+            if (!((q[0] | q[1] | q[2] | q[3] | q[4] | q[5] | q[6] | q[7] | q[8] | q[9] | q[10] |
+                   q[11] | q[12] | q[13] | q[14] | q[15]) &
+                  mask)) {
+                i += 16;
+                continue;
+            }
+        }
+        for (; i < stop; i++) {
+            if (p[i] & mask)
+                harvest_page(ept, harvest, &slots[i], page + i);
+        }
+    }
+}
+
+int64_t ept_dirty(struct ept *ept, uint64_t gpa, uint64_t pages, uint64_t *buffer,
+                  uint64_t capacity, uint64_t *remaining)
+{
+    struct harvest harvest = {.buffer = buffer, .capacity = capacity};
+    uint64_t first;
+    uint64_t end;
+    int error = ept_check_range(ept, gpa, pages, &first);
+
+    if (error)
+        return error;
+    end = first + pages;
+    if (!interval_covers(ept, first, end))
+        return EPT_EINVAL;
+    for (uint64_t page = first; page < end; page += ept_run(page, end, 2))
+        harvest_run(ept, &harvest, page, ept_run(page, end, 2));
+    *remaining = harvest.remaining;
+    return (int64_t)harvest.count;
+}
+
+void ept_mark_dirty(struct ept *ept, uint64_t gpa, uint64_t bytes)
+{
+    uint64_t page = gpa >> EPT_PAGE_SHIFT;
+    uint64_t end;
+
+    if (!bytes || gpa >= ept->limit || bytes > ept->limit - gpa)
+        return;
+    end = (gpa + bytes - 1) / EPT_PAGE_BYTES + 1;
+    for (; page < end; page++) {
+        volatile uint64_t *slot = ept_slot_4k(ept, page);
+
+        if (*slot & ENTRY_TRACKED)
+            ept_mark_slot(ept, slot);
+    }
+}

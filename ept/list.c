@@ -1,0 +1,102 @@
+/*
+ * Protecting several ranges, or a list of pages, all or nothing: prepare, then protect or relax.
+ */
+#include "ept/table.h"
+
+int ept_prepare(struct ept *ept, uint64_t gpa, uint64_t pages)
+{
+    uint64_t first;
+    uint64_t end;
+    int error = ept_check_range(ept, gpa, pages, &first);
+
+    if (error)
+        return error;
+    end = first + pages;
+    if (!ept_all_mapped(ept, first, end))
+        return EPT_ENOENT;
+    error = ept_reserve(ept, ept_edges_need(ept, first, end, EDGES_ALWAYS));
+    if (error)
+        return error;
+    ept->held = true;
+    ept_edges_split(ept, first, end, EDGES_ALWAYS);
+    return EPT_OK;
+}
+
+static void relax_edge(struct ept *ept, uint64_t page)
+{
+    ept_merge_uniform(ept, page);
+    ept_settle(ept, page, true);
+}
+
+void ept_relax(struct ept *ept, uint64_t gpa, uint64_t pages)
+{
+    uint64_t first;
+
+    if (ept_check_range(ept, gpa, pages, &first))
+        return;
+    relax_edge(ept, first);
+    relax_edge(ept, first + pages - 1);
+}
+
+int ept_prepare_list(struct ept *ept, const uint64_t *gpas, size_t count, ept_slot *slots,
+                     size_t *bad)
+{
+    volatile uint64_t ***index = ept->index;
+    uint64_t limit = ept->limit_pages;
+
+    ept->held = true;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t page = ept_page_number(gpas[i]);
+        int error;
+
+        if (page < limit) {
+            volatile uint64_t *slot =
+                &index[page >> PAGES_1G_SHIFT][page >> PAGES_2M_SHIFT & (EPT_ENTRIES - 1)]
+                      [page & (EPT_ENTRIES - 1)];
+
+            slots[i] = slot;
+            if (*slot & ENTRY_LEAF)
+                continue;
+        }
+        error = ept_prepare(ept, gpas[i], 1);
+        if (error) {
+            *bad = i;
+            while (i--)
+                ept_relax(ept, gpas[i], 1);
+            return error;
+        }
+        slots[i] = ept_slot_4k(ept, page);
+    }
+    return EPT_OK;
+}
+
+void ept_protect_list(struct ept *ept, const uint64_t *gpas, const ept_slot *slots, size_t count,
+                      unsigned access)
+{
+    uint64_t need = entry_access_bits(access);
+    uint64_t drop = ENTRY_ACCESS & ~need;
+    uint64_t any = 0;
+
+    drop |= drop >> ENTRY_SOFT_SHIFT & (ENTRY_W | ENTRY_X);
+    if (!need) {
+        for (size_t i = 0; i < count; i++) {
+            any |= *slots[i];
+            entry_clear(slots[i], drop);
+        }
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            uint64_t old = *slots[i];
+
+            /* Some right may have to be raised, or nothing changes: the long way. */
+            if ((old & need) != need || !(old & drop)) {
+                ept_protect(ept, gpas[i], 1, access);
+                ept_settle(ept, gpas[i] >> EPT_PAGE_SHIFT, false);
+                continue;
+            }
+            any |= old;
+            entry_clear(slots[i], drop);
+        }
+    }
+    if (any & drop & ENTRY_HARDWARE)
+        ept->flush_owed = true;
+}

@@ -1,0 +1,263 @@
+/*
+ * Merging tables back into large leaves.
+ *
+ * A table that a split made can become one leaf again when all its entries are alike. Looking at
+ * 512 entries after each change would be too slow, counting them would cost each change of a page;
+ * so each table names in its hint one entry that is known to be in the way (not at its full rights,
+ * or tracked, or aliased). Only when that entry gets its full rights a new hint is searched, from
+ * there on. A uniform table of which single pages are protected and unprotected in turn would be
+ * split and merged each time: so it waits in a short queue, and is merged when it is pushed out.
+ */
+#include "ept/table.h"
+
+#define QUEUE_DIR 0x80000000u
+
+static uint32_t queue_item(uint64_t page, bool dir)
+{
+    return dir ? (uint32_t)(page >> PAGES_1G_SHIFT) | QUEUE_DIR
+               : (uint32_t)(page >> PAGES_2M_SHIFT);
+}
+
+static struct ept_table *bookkeeping_of(struct ept *ept, uint64_t page, bool dir)
+{
+    return dir ? &ept->dirs[page >> PAGES_1G_SHIFT] : ept_table_of(ept, page);
+}
+
+void ept_unqueue(struct ept *ept, uint64_t page, bool dir)
+{
+    uint32_t item = queue_item(page, dir);
+    unsigned i = 0;
+
+    if (!(bookkeeping_of(ept, page, dir)->flags & TABLE_QUEUED))
+        return;
+    bookkeeping_of(ept, page, dir)->flags &= ~TABLE_QUEUED;
+    while (ept->queue[i] != item)
+        i++;
+    ept->queue_count--;
+    for (; i < ept->queue_count; i++)
+        ept->queue[i] = ept->queue[i + 1];
+}
+
+/* Merge the oldest table in the queue, if it is still uniform. */
+static void queue_pop(struct ept *ept)
+{
+    uint32_t item = ept->queue[0];
+
+    if (item & QUEUE_DIR) {
+        uint64_t page = (uint64_t)(item & ~QUEUE_DIR) << PAGES_1G_SHIFT;
+
+        ept_unqueue(ept, page, true);
+        ept_merge_uniform(ept, page);
+    } else {
+        uint64_t page = (uint64_t)item << PAGES_2M_SHIFT;
+
+        ept_unqueue(ept, page, false);
+        ept_settle(ept, page | ept_table_of(ept, page)->hint, true);
+    }
+}
+
+static void queue_push(struct ept *ept, uint64_t page, bool dir)
+{
+    while (ept->queue_count == EPT_QUEUE_MAX) {
+        if (ept->held) {
+            ept->missed = true;
+            return;
+        }
+        queue_pop(ept);
+    }
+    /* Popping may have merged what was to be queued, or queued it. */
+    if ((dir ? !ept_has_dir(ept, page) : !ept_has_table(ept, page)) ||
+        (bookkeeping_of(ept, page, dir)->flags & TABLE_QUEUED))
+        return;
+    bookkeeping_of(ept, page, dir)->flags |= TABLE_QUEUED;
+    ept->queue[ept->queue_count++] = queue_item(page, dir);
+}
+
+/* Whether what hinders a merge into a leaf with these entries' sum is not there. */
+static bool uniform(struct ept_sum sum)
+{
+    return (sum.all & ENTRY_LEAF) && !(sum.any & ENTRY_SPECIAL) &&
+           !((sum.any ^ sum.all) & ENTRY_ACCESS);
+}
+
+/* The large leaf that maps what a table's entries did, from the first of them and their flags. */
+static uint64_t large_leaf(const struct ept *ept, uint64_t first, uint64_t flags, unsigned access,
+                           unsigned level)
+{
+    uint64_t entry = first | (flags & (ENTRY_A | ENTRY_D));
+
+    return entry_with_access(ept, entry, entry_access_bits(access) & entry_full_bits(entry), level);
+}
+
+static void merge_table(struct ept *ept, uint64_t page, uint64_t leaf)
+{
+    volatile uint64_t *table = ept_page_table(ept, page);
+
+    ept_unqueue(ept, page, false);
+    entry_replace(ept_slot_2m(ept, page), leaf);
+    ept->index[page >> PAGES_1G_SHIFT][page >> PAGES_2M_SHIFT & (EPT_ENTRIES - 1)] =
+        (volatile uint64_t *)ept_void_table;
+    ept->stats.merges++;
+    ept_page_retire(ept, table);
+}
+
+/* All page tables below are unlinked along with the page directory. */
+static void merge_dir(struct ept *ept, uint64_t page, uint64_t leaf)
+{
+    uint64_t gib = page >> PAGES_1G_SHIFT;
+    uint64_t base = gib << PAGES_1G_SHIFT;
+    volatile uint64_t *dir = ept_virt(ept, ept->pdpt[gib] & ENTRY_ADDRESS);
+
+    for (uint64_t at = base; at < base + PAGES_1G; at += PAGES_2M) {
+        if (ept_has_table(ept, at))
+            ept_unqueue(ept, at, false);
+    }
+    ept_unqueue(ept, page, true);
+    entry_replace(&ept->pdpt[gib], leaf);
+    for (uint64_t at = base; at < base + PAGES_1G; at += PAGES_2M) {
+        if (ept_has_table(ept, at)) {
+            ept_page_retire(ept, ept_page_table(ept, at));
+            ept->stats.merges++;
+        }
+    }
+    ept_page_release(ept, ept->index[gib]);
+    ept_page_release(ept, ept->tables[gib]);
+    ept->index[gib] = ept_void_index;
+    ept->tables[gib] = NULL;
+    ept->stats.merges++;
+    ept_page_retire(ept, dir);
+}
+
+bool ept_merge_as(struct ept *ept, uint64_t page, unsigned level, unsigned access)
+{
+    uint64_t base = page & ~(ept_level_pages(level) - 1);
+    struct ept_table *own = bookkeeping_of(ept, page, level == 3);
+    volatile uint64_t *slots = level == 3 ? ept_slot_2m(ept, base) : ept_slot_4k(ept, base);
+    bool executes = ept->features.nx_huge && (access & EPT_ACCESS_X);
+    uint64_t first = *slots;
+    uint64_t flags = 0;
+
+    if (!(own->flags & TABLE_SPLIT) || (executes && (own->flags & TABLE_KEEP)))
+        return false;
+    if (level == 2) {
+        struct ept_sum sum = ept_sum(slots, EPT_ENTRIES);
+
+        if (sum.any & ENTRY_SPECIAL)
+            return false;
+        merge_table(ept, page, large_leaf(ept, first, sum.any, access, level));
+        return true;
+    }
+    for (uint64_t at = base; at < base + PAGES_1G; at += PAGES_2M) {
+        struct ept_table *table = ept_table_of(ept, at);
+        struct ept_sum sum;
+
+        if (!ept_has_table(ept, at)) {
+            flags |= *ept_slot_2m(ept, at);
+            continue;
+        }
+        sum = ept_sum(ept_slot_4k(ept, at), EPT_ENTRIES);
+        if (!(table->flags & TABLE_SPLIT) || (executes && (table->flags & TABLE_KEEP)) ||
+            (sum.any & ENTRY_SPECIAL))
+            return false;
+        flags |= sum.any;
+    }
+    if (ept_has_table(ept, base))
+        first = *ept_slot_4k(ept, base);
+    merge_dir(ept, page, large_leaf(ept, first, flags, access, level));
+    return true;
+}
+
+/* Whether a table can be merged at all, to keep its rights. */
+static bool mergeable(const struct ept_table *table)
+{
+    return (table->flags & (TABLE_SPLIT | TABLE_KEEP)) == TABLE_SPLIT;
+}
+
+void ept_merge_uniform(struct ept *ept, uint64_t page)
+{
+    if (ept_has_table(ept, page)) {
+        volatile uint64_t *slots = ept_slot_4k(ept, page & ~(uint64_t)(PAGES_2M - 1));
+        uint64_t mine = *ept_slot_4k(ept, page);
+
+        /* Most tables that are not uniform are not so at a glance. */
+        if (!mergeable(ept_table_of(ept, page)) || ((mine ^ slots[0]) & ENTRY_ACCESS) ||
+            ((mine ^ slots[EPT_ENTRIES - 1]) & ENTRY_ACCESS) ||
+            !uniform(ept_sum(slots, EPT_ENTRIES)))
+            return;
+        ept_merge_as(ept, page, 2, entry_access(mine));
+    }
+    if (ept_has_dir(ept, page) && mergeable(&ept->dirs[page >> PAGES_1G_SHIFT])) {
+        volatile uint64_t *slots = ept_slot_2m(ept, page & ~(uint64_t)(PAGES_1G - 1));
+
+        if (uniform(ept_sum(slots, EPT_ENTRIES)))
+            ept_merge_as(ept, page, 3, entry_access(slots[0]));
+        else
+            ept_settle_dir(ept, page);
+    }
+}
+
+/* Find an entry that is not plain and make it the hint; false if there is none. */
+static bool find_hint(struct ept_table *table, const volatile uint64_t *slots)
+{
+    for (unsigned i = 0; i < EPT_ENTRIES; i++) {
+        unsigned at = (table->hint + i) & (EPT_ENTRIES - 1);
+        uint64_t entry = slots[at];
+
+        if (!(entry & ENTRY_LEAF) || !entry_plain(entry)) {
+            table->hint = (uint16_t)at;
+            return true;
+        }
+    }
+    return false;
+}
+
+void ept_settle(struct ept *ept, uint64_t page, bool now)
+{
+    struct ept_table *table;
+    volatile uint64_t *slots;
+
+    if (!ept_has_table(ept, page)) {
+        if (ept_has_dir(ept, page))
+            ept_settle_dir(ept, page);
+        return;
+    }
+    table = ept_table_of(ept, page);
+    slots = ept_slot_4k(ept, page & ~(uint64_t)(PAGES_2M - 1));
+    if (!mergeable(table) || ((table->flags & TABLE_QUEUED) && !now))
+        return;
+    if (find_hint(table, slots)) {
+        ept_unqueue(ept, page, false);
+    } else if (now) {
+        ept_merge_as(ept, page, 2, EPT_ACCESS_RWX);
+        ept_settle_dir(ept, page);
+    } else {
+        queue_push(ept, page, false);
+    }
+}
+
+void ept_settle_dir(struct ept *ept, uint64_t page)
+{
+    struct ept_table *dir = &ept->dirs[page >> PAGES_1G_SHIFT];
+
+    if (!mergeable(dir) || (dir->flags & TABLE_QUEUED))
+        return;
+    if (!find_hint(dir, ept_slot_2m(ept, page & ~(uint64_t)(PAGES_1G - 1))))
+        queue_push(ept, page, true);
+}
+
+unsigned ept_reclaim(struct ept *ept)
+{
+    uint64_t before = ept->stats.merges;
+
+    ept->held = false;
+    while (ept->queue_count)
+        queue_pop(ept);
+    if (ept->missed) {
+        ept->missed = false;
+        for (uint64_t page = 0; page < ept->limit_pages; page += PAGES_2M)
+            ept_settle(ept, page, true);
+        while (ept->queue_count)
+            queue_pop(ept);
+    }
+    return (unsigned)(ept->stats.merges - before);
+}

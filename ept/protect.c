@@ -1,0 +1,252 @@
+/*
+ * Protection of pages and ranges.
+ *
+ * A call first checks its whole range and gets the table pages that it can need; from then on it
+ * cannot fail. Then it changes each leaf by one store, so that a CPU sees the old or the new
+ * rights.
+ */
+#include "ept/table.h"
+
+enum edge {
+    EDGE_DIR = 1,   /* a 1 GiB leaf must be split */
+    EDGE_TABLE = 2, /* a 2 MiB leaf must be split */
+};
+
+/* What must be split for a leaf to begin at page. */
+static unsigned edge(const struct ept *ept, uint64_t page, unsigned access)
+{
+    unsigned level;
+    uint64_t entry;
+
+    if (page >= ept->limit_pages)
+        return 0;
+    entry = *ept_walk(ept, page, &level);
+    if (!(page & (ept_level_pages(level) - 1)) || !(entry & ENTRY_LEAF))
+        return 0;
+    if (access != EDGES_ALWAYS && entry_access(entry) == (access & entry_full(entry)))
+        return 0;
+    return (level == 3 ? EDGE_DIR : 0) | (page & (PAGES_2M - 1) ? EDGE_TABLE : 0);
+}
+
+unsigned ept_edges_need(const struct ept *ept, uint64_t first, uint64_t end, unsigned access)
+{
+    unsigned head = edge(ept, first, access);
+    unsigned tail = edge(ept, end, access);
+
+    if (first >> PAGES_1G_SHIFT == end >> PAGES_1G_SHIFT)
+        tail &= ~(head & EDGE_DIR);
+    if (first >> PAGES_2M_SHIFT == end >> PAGES_2M_SHIFT)
+        tail &= ~(head & EDGE_TABLE);
+    return (head & EDGE_DIR ? PAGES_PER_DIR : 0) + (head & EDGE_TABLE ? 1 : 0) +
+           (tail & EDGE_DIR ? PAGES_PER_DIR : 0) + (tail & EDGE_TABLE ? 1 : 0);
+}
+
+void ept_edges_split(struct ept *ept, uint64_t first, uint64_t end, unsigned access)
+{
+    unsigned head = edge(ept, first, access);
+    unsigned tail;
+
+    if (head & EDGE_DIR)
+        ept_split(ept, first);
+    if (head & EDGE_TABLE)
+        ept_split(ept, first);
+    /* Seen again: the head's splits may have been the tail's too. */
+    tail = edge(ept, end, access);
+    if (tail & EDGE_DIR)
+        ept_split(ept, end - 1);
+    if (tail & EDGE_TABLE)
+        ept_split(ept, end - 1);
+}
+
+int ept_access_check(const struct ept *ept, unsigned access)
+{
+    if (access > EPT_ACCESS_RWX || (access & EPT_ACCESS_RW) == EPT_ACCESS_W)
+        return EPT_EINVAL;
+    return ept->valid_access >> access & 1 ? EPT_OK : EPT_EOPNOTSUPP;
+}
+
+/* Give one leaf the access of want, as far as its full rights go; returns the entry it makes. */
+static inline uint64_t protect_leaf(struct ept *ept, volatile uint64_t *slot, unsigned level,
+                                    uint64_t want)
+{
+    uint64_t old = *slot;
+    uint64_t entry = entry_with_access(ept, old, want & entry_full_bits(old), level);
+
+    if (entry == old)
+        return entry;
+    entry_change(slot, old, entry);
+    /* Only a right that is taken away needs a flush (SDM 28.3.3.4: bits 2:0 from 1 to 0). */
+    if (old & ~entry & ENTRY_HARDWARE)
+        ept->flush_owed = true;
+    return entry;
+}
+
+static void lower_run(volatile uint64_t *slots, uint64_t count, uint64_t bits)
+{
+    for (; count >= 8; count -= 8, slots += 8) {
+        entry_clear(&slots[0], bits);
+        entry_clear(&slots[1], bits);
+        entry_clear(&slots[2], bits);
+        entry_clear(&slots[3], bits);
+        entry_clear(&slots[4], bits);
+        entry_clear(&slots[5], bits);
+        entry_clear(&slots[6], bits);
+        entry_clear(&slots[7], bits);
+    }
+    for (; count; count--, slots++)
+        entry_clear(slots, bits);
+}
+
+static void raise_run(volatile uint64_t *slots, uint64_t count, uint64_t bits)
+{
+    for (; count >= 8; count -= 8, slots += 8) {
+        entry_raise(&slots[0], bits);
+        entry_raise(&slots[1], bits);
+        entry_raise(&slots[2], bits);
+        entry_raise(&slots[3], bits);
+        entry_raise(&slots[4], bits);
+        entry_raise(&slots[5], bits);
+        entry_raise(&slots[6], bits);
+        entry_raise(&slots[7], bits);
+    }
+    for (; count; count--, slots++)
+        entry_raise(slots, bits);
+}
+
+/* Protect count 4 KiB leaves of a page table, all by lowering or all by raising where that does. */
+static void protect_run(struct ept *ept, volatile uint64_t *slots, uint64_t count, uint64_t want)
+{
+    struct ept_sum sum = ept_sum(slots, count);
+    bool alike = !((sum.any ^ sum.all) & ENTRY_FULL);
+    uint64_t bits = alike ? want & entry_full_bits(sum.all) : want;
+    uint64_t drop = ENTRY_ACCESS & ~want;
+
+    drop |= drop >> ENTRY_SOFT_SHIFT & (ENTRY_W | ENTRY_X);
+    if (!(bits & ~sum.all)) {
+        if (!(sum.any & drop))
+            return;
+        lower_run(slots, count, drop);
+        if (sum.any & drop & ENTRY_HARDWARE)
+            ept->flush_owed = true;
+    } else if (alike && !(sum.any & drop) && !(sum.any & ept->write_protects)) {
+        raise_run(slots, count, bits | entry_hardware(ept, 0, bits, 1));
+    } else {
+        for (; count; count--, slots++)
+            protect_leaf(ept, slots, 1, want);
+    }
+}
+
+/* Change [first, end), of which all is mapped and no large leaf lies across an edge but unchanged.
+ */
+static void protect_apply(struct ept *ept, uint64_t first, uint64_t end, unsigned access)
+{
+    uint64_t want = entry_access_bits(access);
+    uint64_t run;
+
+    for (uint64_t page = first; page < end; page += run) {
+        unsigned level;
+        volatile uint64_t *slot;
+
+        run = ept_run(page, end, 3);
+        if (run == PAGES_1G && ept_has_dir(ept, page) && ept_merge_as(ept, page, 3, access))
+            continue;
+        if (ept_has_dir(ept, page))
+            run = ept_run(page, end, 2);
+        if (run == PAGES_2M && ept_has_table(ept, page) && ept_merge_as(ept, page, 2, access))
+            continue;
+        slot = ept_walk(ept, page, &level);
+        if (level == 1)
+            protect_run(ept, slot, run, want);
+        else
+            protect_leaf(ept, slot, level, want);
+    }
+}
+
+/* Merge what a range call made uniform. Later than all changes: no edge may merge before. */
+static void settle_range(struct ept *ept, uint64_t first, uint64_t end)
+{
+    for (uint64_t page = first; page < end; page += ept_run(page, end, 3)) {
+        uint64_t stop = page + ept_run(page, end, 3);
+
+        if (!ept_has_dir(ept, page))
+            continue;
+        for (uint64_t at = page; at < stop; at += ept_run(at, stop, 2)) {
+            if (ept_has_table(ept, at))
+                ept_settle(ept, at, true);
+        }
+        if (ept_has_dir(ept, page))
+            ept_settle_dir(ept, page);
+    }
+    ept_merge_uniform(ept, first);
+    ept_merge_uniform(ept, end - 1);
+}
+
+/* Any range, and single pages in large leaves. */
+static int protect_range(struct ept *ept, uint64_t gpa, uint64_t pages, unsigned access)
+{
+    uint64_t first;
+    uint64_t end;
+    int error = ept_check_range(ept, gpa, pages, &first);
+
+    if (error)
+        return error;
+    end = first + pages;
+    if (!ept_all_mapped(ept, first, end))
+        return EPT_ENOENT;
+    while (ept_reserve(ept, ept_edges_need(ept, first, end, access))) {
+        if (!ept_reclaim(ept))
+            return EPT_ENOMEM;
+    }
+    ept_edges_split(ept, first, end, access);
+    protect_apply(ept, first, end, access);
+    if (pages > 1)
+        settle_range(ept, first, end);
+    else
+        ept_settle(ept, first, false);
+    return EPT_OK;
+}
+
+/* A table whose hint became plain must look for another; rarely, so it is told at a glance. */
+static inline void settle_page(struct ept *ept, uint64_t page)
+{
+    const struct ept_table *table = ept_table_of(ept, page);
+
+    if (table->hint == (page & (EPT_ENTRIES - 1)) && table->flags == TABLE_SPLIT)
+        ept_settle(ept, page, false);
+}
+
+/* One 4 KiB leaf, the common case; false if page is not one. */
+static inline bool protect_page(struct ept *ept, uint64_t page, uint64_t want)
+{
+    volatile uint64_t *slot;
+    uint64_t entry;
+
+    if (page >= ept->limit_pages)
+        return false;
+    slot = ept_slot_4k(ept, page);
+    if (!(*slot & ENTRY_LEAF))
+        return false;
+    entry = protect_leaf(ept, slot, 1, want);
+    if ((entry & ENTRY_ACCESS) == entry_full_bits(entry))
+        settle_page(ept, page);
+    return true;
+}
+
+int ept_protect(struct ept *ept, uint64_t gpa, uint64_t pages, unsigned access)
+{
+    int error = ept_access_check(ept, access);
+
+    if (error)
+        return error;
+    if (pages == 1 && protect_page(ept, ept_page_number(gpa), entry_access_bits(access)))
+        return EPT_OK;
+    return protect_range(ept, gpa, pages, access);
+}
+
+int ept_unprotect(struct ept *ept, uint64_t gpa, uint64_t pages)
+{
+    ept->held = false;
+    if (pages == 1 && protect_page(ept, ept_page_number(gpa), ENTRY_ACCESS))
+        return EPT_OK;
+    return protect_range(ept, gpa, pages, EPT_ACCESS_RWX);
+}

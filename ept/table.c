@@ -1,0 +1,200 @@
+/*
+ * Tables: making them, splitting large leaves into them, freeing them when they are empty.
+ */
+#include "ept/table.h"
+
+const uint64_t ept_void_table[EPT_ENTRIES] __attribute__((aligned(EPT_PAGE_BYTES)));
+
+volatile uint64_t *ept_void_index[EPT_ENTRIES] = {
+    [0 ... EPT_ENTRIES - 1] = (volatile uint64_t *)ept_void_table,
+};
+
+struct ept_sum ept_sum(const volatile uint64_t *slots, uint64_t count)
+{
+    /* Plain loads, so that they can be operands: a flag that a CPU sets meanwhile may be missed. */
+    const uint64_t *p = (const uint64_t *)slots;
+    const uint64_t *end = p + count;
+    uint64_t any = 0;
+    uint64_t all = ~0ull;
+
+    __asm__ volatile("" ::: "memory");
+    for (; end - p >= 8; p += 8) {
+        any |= p[0] | p[1] | p[2] | p[3] | p[4] | p[5] | p[6] | p[7];
+        all &= p[0] & p[1] & p[2] & p[3] & p[4] & p[5] & p[6] & p[7];
+    }
+    for (; p < end; p++) {
+        any |= *p;
+        all &= *p;
+    }
+    return (struct ept_sum){any, all};
+}
+
+int ept_check_range(const struct ept *ept, uint64_t gpa, uint64_t pages, uint64_t *first)
+{
+    uint64_t page = gpa >> EPT_PAGE_SHIFT;
+
+    if ((gpa & (EPT_PAGE_BYTES - 1)) || !pages || pages > (1ull << 52) - page)
+        return EPT_EINVAL;
+    if (page >= ept->limit_pages || pages > ept->limit_pages - page)
+        return EPT_ENOENT;
+    *first = page;
+    return EPT_OK;
+}
+
+bool ept_all_mapped(const struct ept *ept, uint64_t first, uint64_t end)
+{
+    for (uint64_t page = first; page < end;) {
+        unsigned level;
+        volatile uint64_t *slot = ept_walk(ept, page, &level);
+
+        if (level > 1) {
+            if (!(*slot & ENTRY_LEAF))
+                return false;
+            page += ept_run(page, end, level);
+        } else {
+            uint64_t run = ept_run(page, end, 2);
+
+            if (ept_table_of(ept, page)->mapped != EPT_ENTRIES &&
+                !(ept_sum(slot, run).all & ENTRY_LEAF))
+                return false;
+            page += run;
+        }
+    }
+    return true;
+}
+
+/* Fill a table with leaves that together map what entry does; step: bytes between them. */
+static void fill(volatile uint64_t *table, uint64_t entry, uint64_t step)
+{
+    for (unsigned i = 0; i < EPT_ENTRIES; i += 4) {
+        entry_init(&table[i], entry);
+        entry_init(&table[i + 1], entry + step);
+        entry_init(&table[i + 2], entry + 2 * step);
+        entry_init(&table[i + 3], entry + 3 * step);
+        entry += 4 * step;
+    }
+}
+
+static void dir_link(struct ept *ept, uint64_t page, struct ept_table bookkeeping)
+{
+    uint64_t gib = page >> PAGES_1G_SHIFT;
+    volatile uint64_t **index = ept_page_take(ept);
+
+    for (unsigned i = 0; i < EPT_ENTRIES; i++)
+        index[i] = (volatile uint64_t *)ept_void_table;
+    ept->tables[gib] = ept_page_take_zeroed(ept);
+    ept->dirs[gib] = bookkeeping;
+    ept->index[gib] = index;
+}
+
+static void table_link(struct ept *ept, uint64_t page, volatile uint64_t *table,
+                       struct ept_table bookkeeping)
+{
+    uint64_t gib = page >> PAGES_1G_SHIFT;
+    unsigned at = page >> PAGES_2M_SHIFT & (EPT_ENTRIES - 1);
+
+    ept->index[gib][at] = table;
+    ept->tables[gib][at] = bookkeeping;
+}
+
+void ept_dir_create(struct ept *ept, uint64_t page)
+{
+    volatile uint64_t *dir = ept_page_take(ept);
+
+    fill(dir, ENTRY_EMPTY, 0);
+    dir_link(ept, page, (struct ept_table){0});
+    entry_replace(&ept->pdpt[page >> PAGES_1G_SHIFT], ept_phys(ept, dir) | ENTRY_TABLE);
+}
+
+void ept_table_create(struct ept *ept, uint64_t page)
+{
+    volatile uint64_t *table = ept_page_take(ept);
+
+    fill(table, ENTRY_EMPTY, 0);
+    table_link(ept, page, table, (struct ept_table){0});
+    ept->dirs[page >> PAGES_1G_SHIFT].mapped++;
+    entry_replace(ept_slot_2m(ept, page), ept_phys(ept, table) | ENTRY_TABLE);
+}
+
+void ept_split(struct ept *ept, uint64_t page)
+{
+    unsigned level;
+    volatile uint64_t *slot = ept_walk(ept, page, &level);
+    uint64_t old = *slot;
+    uint64_t child = entry_with_access(ept, old, old & ENTRY_ACCESS, level - 1);
+    volatile uint64_t *table = ept_page_take(ept);
+    struct ept_table bookkeeping = {
+        .mapped = EPT_ENTRIES,
+        .hint = (level == 3 ? page >> PAGES_2M_SHIFT : page) & (EPT_ENTRIES - 1),
+        .flags = TABLE_SPLIT,
+    };
+    uint64_t late;
+
+    fill(table, child, ept_level_pages(level - 1) << EPT_PAGE_SHIFT);
+    if (level == 3)
+        dir_link(ept, page, bookkeeping);
+    late = entry_replace(slot, ept_phys(ept, table) | ENTRY_TABLE) & ~old & (ENTRY_A | ENTRY_D);
+    /* A CPU set a flag in the large leaf after it was read. */
+    for (unsigned i = 0; late && i < EPT_ENTRIES; i++)
+        entry_raise(&table[i], late);
+    if (level == 2)
+        table_link(ept, page, table, bookkeeping);
+    /* The size of a page in use changes (SDM 28.3.3.4: bit 7); what is not present is not cached.
+     */
+    if (old & ENTRY_HARDWARE)
+        ept->flush_owed = true;
+    ept->stats.splits++;
+}
+
+void ept_split_to_4k(struct ept *ept, uint64_t page)
+{
+    while (!ept_has_table(ept, page))
+        ept_split(ept, page);
+}
+
+uint64_t ept_need_4k(const struct ept *ept, uint64_t first, uint64_t end)
+{
+    uint64_t need = 0;
+
+    for (uint64_t page = first; page < end; page += ept_run(page, end, 2)) {
+        if (!ept_has_dir(ept, page) && (page == first || !(page & (PAGES_1G - 1))))
+            need += PAGES_PER_DIR;
+        if (!ept_has_table(ept, page))
+            need++;
+    }
+    return need;
+}
+
+void ept_dir_lost(struct ept *ept, uint64_t page)
+{
+    struct ept_table *dir = &ept->dirs[page >> PAGES_1G_SHIFT];
+
+    ept_unqueue(ept, page, true);
+    dir->flags &= ~TABLE_SPLIT;
+    dir->mapped--;
+}
+
+void ept_free_empty(struct ept *ept, uint64_t page)
+{
+    uint64_t gib = page >> PAGES_1G_SHIFT;
+    struct ept_table *dir = &ept->dirs[gib];
+    volatile uint64_t *table = ept_page_table(ept, page);
+
+    if (ept_has_table(ept, page) && !ept_table_of(ept, page)->mapped) {
+        ept_unqueue(ept, page, false);
+        entry_replace(ept_slot_2m(ept, page), ENTRY_EMPTY);
+        table_link(ept, page, (volatile uint64_t *)ept_void_table, (struct ept_table){0});
+        ept_dir_lost(ept, page);
+        ept_page_retire(ept, table);
+    }
+    if (ept_has_dir(ept, page) && !dir->mapped) {
+        volatile uint64_t *pd = ept_virt(ept, ept->pdpt[gib] & ENTRY_ADDRESS);
+
+        entry_replace(&ept->pdpt[gib], ENTRY_EMPTY);
+        ept_page_release(ept, ept->index[gib]);
+        ept_page_release(ept, ept->tables[gib]);
+        ept->index[gib] = ept_void_index;
+        ept->tables[gib] = NULL;
+        ept_page_retire(ept, pd);
+    }
+}
