@@ -86,7 +86,9 @@ static const struct check checks[] = {
     {"local APIC", has_apic, "turn the local APIC on in the firmware's setup", BASIS_CPU, true},
     {"MTRRs and PAT", has_mtrr_and_pat, OTHER_CPU, BASIS_CPU, true},
     {"VMX", vmx_caps_has_vmx,
-     "use an Intel CPU with VT-x; in a virtual machine, turn on nested VMX", BASIS_INTEL, true},
+     "turn VT-x on in the firmware's setup (in a virtual machine: nested VMX), or use an Intel CPU "
+     "that has it",
+     BASIS_INTEL, true},
     {"VMX allowed by firmware", feature_control_allows, FIRMWARE_SETTING, BASIS_VMX, true},
     {"true VMX controls", vmx_caps_has_true_controls, OTHER_CPU, BASIS_VMX, true},
     {"secondary controls", has_secondary_controls, OTHER_CPU, BASIS_VMX, true},
