@@ -125,9 +125,8 @@ void cpu_init_vectors(void)
     static const uint32_t mxcsr = 0x1f80; /* all exceptions masked, round to nearest */
     const bool xsave = cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_XSAVE;
 
-    write_cr0((read_cr0() & ~(uint64_t)(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE | CR0_WP);
-    write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | (xsave ? CR4_OSXSAVE : 0));
     if (xsave) {
+        write_cr4(read_cr4() | CR4_OSXSAVE);
         xsave_mask = usable_xcr0();
         write_xcr0(xsave_mask);
         xsave_size = cpuid(CPUID_XSAVE, 0).ebx;

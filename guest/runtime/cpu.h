@@ -4,17 +4,7 @@
 
 #include <stdint.h>
 
-enum cr0_bits {
-    CR0_MP = 1u << 1,
-    CR0_EM = 1u << 2,
-    CR0_TS = 1u << 3,
-    CR0_NE = 1u << 5,
-    CR0_WP = 1u << 16,
-};
-
 enum cr4_bits {
-    CR4_OSFXSR = 1u << 9,
-    CR4_OSXMMEXCPT = 1u << 10,
     CR4_OSXSAVE = 1u << 18,
 };
 
@@ -66,18 +56,6 @@ static inline uint32_t cpuid_extended_edx(void)
     if (cpuid(CPUID_EXTENDED, 0).eax < CPUID_EXTENDED_FEATURES)
         return 0;
     return cpuid(CPUID_EXTENDED_FEATURES, 0).edx;
-}
-
-static inline uint64_t read_cr0(void)
-{
-    uint64_t value;
-    __asm__ volatile("mov %%cr0, %0" : "=r"(value));
-    return value;
-}
-
-static inline void write_cr0(uint64_t value)
-{
-    __asm__ volatile("mov %0, %%cr0" : : "r"(value) : "memory");
 }
 
 static inline uint64_t read_cr2(void)

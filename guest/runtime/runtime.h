@@ -23,7 +23,7 @@ noreturn void runtime_start(const struct trapline_info *info);
 /* Load GDT, TSS and IDT; an exception is reported from here on. */
 void cpu_init_tables(void);
 
-/* Switch on SSE and, as far as CPUID shows them, XSAVE and AVX. */
+/* Initialise x87 and SSE, and switch on XSAVE and AVX as far as CPUID shows them. */
 void cpu_init_vectors(void);
 
 /* Point the IDT's gate for forbidden accesses at an entry that saves what handlers may change. */
