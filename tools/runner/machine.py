@@ -11,6 +11,7 @@ from .image import write_image
 
 POLL_SECONDS = 0.05
 POWER_OFF_SECONDS = 8
+LINGER_SECONDS = 0.3
 RUNS_KEPT = 8
 
 
@@ -68,14 +69,18 @@ def _prune(runs):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _take(reader, transcript, on_line, final):
+    for line in reader.read(final):
+        shown = transcript.add(line)
+        if shown is not None:
+            on_line(shown)
+
+
 def _drive(process, reader, transcript, deadline, on_line, on_wait):
     """Follow the console until a verdict, the emulator's end or the deadline."""
     while True:
         ended = process.ended()
-        for line in reader.read(final=ended):
-            shown = transcript.add(line)
-            if shown is not None:
-                on_line(shown)
+        _take(reader, transcript, on_line, final=ended)
         if transcript.verdict is not None or ended or time.monotonic() >= deadline:
             return
         on_wait(transcript.started)
@@ -88,12 +93,14 @@ def _timeout_reason(transcript, timeout):
     return f"no end within {timeout} s (TIMEOUT); the console's last line: {transcript.lines[-1]}"
 
 
-def run_machine(engine, machine, files, folder, timeout, power_off, on_line, on_wait):
+def run_machine(engine, machine, files, folder, timeout, power_off, on_line, on_wait,
+                linger=LINGER_SECONDS):
     """Boot the machine from a volume with these files and follow it to its end.
 
     files: see write_image(). folder: an empty folder for this run. timeout: seconds. power_off:
     whether the configuration says that the machine switches itself off. on_line(text): called for
-    each console line meant for people. on_wait(started): called while nothing comes.
+    each console line meant for people. on_wait(started): called while nothing comes. linger: seconds
+    to go on reading the console of a machine that stays on after its verdict.
     """
     disk = Path(folder, "disk.img")
     write_image(disk, files)
@@ -107,6 +114,9 @@ def run_machine(engine, machine, files, folder, timeout, power_off, on_line, on_
         verdict, reason = transcript.verdict, transcript.reason
         if verdict in ("ok", "failed") and power_off:
             off = process.wait(POWER_OFF_SECONDS)
+        elif verdict is not None:
+            process.wait(linger)
+        _take(reader, transcript, on_line, final=True)
         if verdict == "ok" and power_off and not off:
             verdict, reason = "failed", "the machine did not power off at its end"
         if verdict is None and process.ended():

@@ -19,7 +19,8 @@ MEM_MIN = 64
 KVM_MODEL = "host"
 
 
-def _number(name, default, low, high):
+def number(name, default, low, high):
+    """The whole number in the variable name, default when it is not set."""
     text = os.environ.get(name, "").strip()
     if not text:
         return default
@@ -30,6 +31,11 @@ def _number(name, default, low, high):
     if value is None or not low <= value <= high:
         raise UsageError(f"{name}={text}: a whole number from {low} to {high} is allowed")
     return value
+
+
+def find_bochs():
+    """The Bochs that BOCHS names, or the installed one."""
+    return Bochs(os.environ.get("BOCHS", "").strip() or None)
 
 
 def choose_engine():
@@ -45,7 +51,7 @@ def choose_engine():
         raise UsageError(f"ENGINE=kvm: {reason}; ENGINE=bochs works everywhere")
     if name == "kvm" or (not name and not bochs and not reason):
         return Qemu("kvm")
-    return Bochs(bochs or None)
+    return find_bochs()
 
 
 @dataclass
@@ -76,24 +82,24 @@ def choose_volume(build, mem, on_exit):
         images = conf_files(text, (Path(conf).resolve().parent, guests))
         return Volume(data, images, conf_on_exit(text), Path(conf).name, "")
     image = find_guest(os.environ.get("GUEST", "").strip() or DEFAULT_GUEST, guests)
-    memory = _number("GUEST_MEM", default_guest_memory(mem), GUEST_MIN_MIB, mem)
+    memory = number("GUEST_MEM", default_guest_memory(mem), GUEST_MIN_MIB, mem)
     if memory % MIB_UNIT:
         raise UsageError(f"GUEST_MEM={memory}: a multiple of {MIB_UNIT} is allowed")
-    vcpus = _number("VCPUS", 1, 1, 256)
+    vcpus = number("VCPUS", 1, 1, 256)
     name, text = guest_conf(image, memory, vcpus, args, on_exit)
     return Volume(text.encode(), {f"{FOLDER}/{name}.elf": image}, on_exit, name, args)
 
 
 def machine_mem():
     """MiB of the machine, by MEM."""
-    return _number("MEM", DEFAULT_MEM, MEM_MIN, 1 << 20)
+    return number("MEM", DEFAULT_MEM, MEM_MIN, 1 << 20)
 
 
 def choose_machine(engine):
     """The machine by MODEL, CPUS and MEM, checked against what the engine offers."""
     model = os.environ.get("MODEL", "").strip()
     default = KVM_MODEL if engine.name == "kvm" else DEFAULT_MODEL
-    machine = Machine(model or default, _number("CPUS", 1, 1, 256), machine_mem(),
+    machine = Machine(model or default, number("CPUS", 1, 1, 256), machine_mem(),
                       bool(os.environ.get("VERBOSE")))
     engine.check(machine)
     return machine
@@ -101,4 +107,4 @@ def choose_machine(engine):
 
 def choose_timeout():
     """Seconds a run may take, by TIMEOUT."""
-    return _number("TIMEOUT", DEFAULT_TIMEOUT, 1, 86400)
+    return number("TIMEOUT", DEFAULT_TIMEOUT, 1, 86400)

@@ -1,0 +1,205 @@
+"""Boot tests: a machine boots Trapline, and its console is compared with the test's test.ini."""
+
+import configparser
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import UsageError
+from runner.bochs import DEFAULT_MODEL
+from runner.machine import Machine, make_run_folder, run_machine
+from runner.qemu import Qemu
+from runner.settings import find_bochs
+from runner.volume import FOLDER, conf_files, conf_on_exit, find_guest, volume_files
+
+from . import Result
+
+FOLDERS = ("boot", "hostile")
+ENGINES = ("bochs", "qemu-novmx")
+ENDS = ("ok", "failed", "cannot-start", "none")
+QEMU_MODEL = "Skylake-Client-v4"  # what its emulation cannot do, VMX among that, is left out
+OUTPUT_LINES = 400
+
+DEFAULTS = {
+    "engine": "bochs", "models": "", "cpus": "1", "mem": "256", "timeout": "120",
+    "guests": "", "args": "", "guest_mem": "64", "vcpus": "1", "time_limit": "", "tables": "",
+    "disable": "", "on_exit": "shutdown", "conf": "", "missing": "no", "end": "ok", "reason": "",
+    "report": "", "expect": "", "forbid": "", "linger": "0",
+}
+
+
+@dataclass
+class Report:
+    """What the test's guests said about their checks."""
+
+    passed: int
+    failures: list
+    planned: list
+
+
+def read_report(lines):
+    """The lines "ok NAME", "not ok NAME: why" and "1..N" (the number of checks a guest makes)."""
+    passed = sum(1 for line in lines if re.match(r"ok \S", line))
+    failures = [line for line in lines if line.startswith("not ok")]
+    planned = [int(line[3:]) for line in lines if re.fullmatch(r"1\.\.\d+", line)]
+    return Report(passed, failures, planned)
+
+
+def find_in_order(patterns, lines):
+    """The first of the regular expressions that no line after those of the others matches."""
+    at = 0
+    for pattern in patterns:
+        while at < len(lines) and not re.search(pattern, lines[at]):
+            at += 1
+        if at == len(lines):
+            return pattern
+        at += 1
+    return None
+
+
+def _lines(value):
+    return [line.strip() for line in value.splitlines() if line.strip()]
+
+
+class BootTest:
+    """One test.ini on one model in one variant."""
+
+    def __init__(self, folder, build, settings, variant, model):
+        tests = folder.parent.parent
+        self._path = folder.relative_to(tests)
+        self._folder = folder
+        self._build = build
+        self._settings = settings
+        self._model = model
+        marks = " ".join(mark for mark in (model, variant) if mark)
+        self.name = str(self._path) + (f" [{marks}]" if marks else "")
+
+    def _own_guests(self):
+        return sorted(source.stem for source in self._folder.glob("*.c"))
+
+    def _conf(self):
+        """The configuration's text and the images."""
+        s = self._settings
+        own = self._build / "tests" / self._path
+        guests = self._build / "guests"
+        if s["conf"]:
+            text = (self._folder / s["conf"]).read_text(encoding="latin-1")
+            return text, conf_files(text, (own, guests), s["missing"] == "yes")
+        text = f"on_exit = {s['on_exit']}\n"
+        if s["disable"]:
+            text += f"disable = {s['disable']}\n"
+        images = {}
+        for name in s["guests"].split() or self._own_guests():
+            built = own / f"{name}.elf"
+            images[f"{FOLDER}/{name}.elf"] = built if built.is_file() else find_guest(name, guests)
+            text += (f"\n[guest {name}]\nimage = \\{FOLDER}\\{name}.elf\n"
+                     f"memory = {s['guest_mem']}M\nvcpus = {s['vcpus']}\nargs = {s['args']}\n")
+            for key in ("time_limit", "tables"):
+                if s[key]:
+                    text += f"{key} = {s[key]}\n"
+        return text, images
+
+    def _boot(self):
+        s = self._settings
+        if s["engine"] == "bochs":
+            engine, model = find_bochs(), self._model or DEFAULT_MODEL
+        else:
+            engine, model = Qemu("qemu-novmx"), self._model or QEMU_MODEL
+        machine = Machine(model, int(s["cpus"]), int(s["mem"]))
+        engine.check(machine)
+        text, images = self._conf()
+        files = volume_files(self._build, text.encode("latin-1"), images)
+        folder = make_run_folder(self._build / "runs")
+        outcome = run_machine(engine, machine, files, folder, int(s["timeout"]),
+                              conf_on_exit(text) == "shutdown", lambda line: None,
+                              lambda started: None, float(s["linger"]))
+        (folder / "console.txt").write_text("\n".join(outcome.transcript.lines) + "\n")
+        return outcome
+
+    def _wrong(self, outcome, report):
+        """Why the outcome is not what the test wants, or None."""
+        s = self._settings
+        lines = outcome.transcript.lines
+        wanted = {"none": "timeout"}.get(s["end"], s["end"])
+        if report.failures:
+            return f"{len(report.failures)} checks failed, first: {report.failures[0]}"
+        if outcome.verdict != wanted:
+            said = f": {outcome.reason}" if outcome.reason else ""
+            return f"it should have ended '{wanted}', but ended '{outcome.verdict}'{said}"
+        if s["reason"] and not re.search(s["reason"], outcome.reason or ""):
+            return f"the reason is not /{s['reason']}/ but: {outcome.reason}"
+        absent = find_in_order(_lines(s["expect"]), lines)
+        if absent is not None:
+            return f"the console lacks /{absent}/ (in this order)"
+        for pattern in _lines(s["forbid"]):
+            hit = next((line for line in lines if re.search(pattern, line)), None)
+            if hit is not None:
+                return f"the console has /{pattern}/: {hit}"
+        needs_report = s["report"] == "yes" or (s["report"] != "no" and self._own_guests())
+        if needs_report and report.passed == 0:
+            return "no guest reported any check"
+        if report.planned and sum(report.planned) != report.passed:
+            return f"{sum(report.planned)} checks announced, {report.passed} reported"
+        return None
+
+    def run(self):
+        """Boot and judge."""
+        started = time.monotonic()
+        try:
+            outcome = self._boot()
+        except (UsageError, OSError, ValueError) as error:
+            return Result(self.name, 0, 1, time.monotonic() - started, str(error))
+        lines = outcome.transcript.lines
+        report = read_report(lines)
+        wrong = self._wrong(outcome, report)
+        detail = f"{report.passed} checks" if report.passed else ""
+        return Result(self.name, 0 if wrong else 1, 1 if wrong else 0, outcome.seconds,
+                      wrong or "", detail, lines[-OUTPUT_LINES:])
+
+
+def _check_settings(where, settings):
+    unknown = sorted(set(settings) - set(DEFAULTS))
+    if unknown:
+        raise UsageError(f"{where}: unknown key {unknown[0]} (allowed: {', '.join(DEFAULTS)})")
+    for key, allowed in (("engine", ENGINES), ("end", ENDS), ("missing", ("yes", "no")),
+                         ("report", ("", "yes", "no"))):
+        if settings[key] not in allowed:
+            raise UsageError(f"{where}: {key} = {settings[key]} (allowed: {', '.join(allowed)})")
+    for pattern in [settings["reason"], *_lines(settings["expect"]), *_lines(settings["forbid"])]:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UsageError(f"{where}: /{pattern}/: {error}") from None
+
+
+def _read_test(ini, build):
+    parser = configparser.ConfigParser(interpolation=None, comment_prefixes=("#",))
+    try:
+        parser.read_string(ini.read_text(), str(ini))
+    except configparser.Error as error:
+        raise UsageError(str(error).replace("\n", " ")) from None
+    if "test" not in parser:
+        raise UsageError(f"{ini}: no section [test]")
+    variants = [name for name in parser.sections() if name != "test"]
+    for variant in variants:
+        if not variant.startswith("variant "):
+            raise UsageError(f"{ini}: unknown section [{variant}] (allowed: test, variant NAME)")
+    for variant in variants or [""]:
+        settings = {**DEFAULTS, **parser["test"], **(parser[variant] if variant else {})}
+        _check_settings(ini, settings)
+        models = settings["models"].replace(",", " ").split()
+        for model in models or [""]:
+            yield BootTest(ini.parent, build, settings, variant[len("variant "):], model)
+
+
+def boot_tests(root, build):
+    """The tests below tests/boot and tests/hostile."""
+    tests = []
+    for folder in FOLDERS:
+        for path in sorted(Path(root, "tests", folder).iterdir()):
+            if path.is_dir():
+                if not (path / "test.ini").is_file():
+                    raise UsageError(f"{path} has no test.ini")
+                tests += _read_test(path / "test.ini", build)
+    return tests
