@@ -53,9 +53,12 @@ void machine_stop(int failed)
     static atomic_int attempts;
 
     cpu_stop_others();
+    /* A fault on the way brings us here again: one more try, then a halt, in the end a silent one.
+     */
     switch (atomic_fetch_add(&attempts, 1)) {
-    case 0: break;
-    case 1: halt_with_notice("stopping failed; ", 1);
+    case 0:
+    case 1: break;
+    case 2: halt_with_notice("stopping failed; ", 1);
     default: halt();
     }
     if (on_exit == HANDOVER_HALT)
