@@ -1,5 +1,6 @@
 /*
- * Printable ASCII of the X Window System's "misc-fixed" 8x13 font (public domain), padded to 16 lines.
+ * Printable ASCII of the X Window System's "misc-fixed" 8x13 font (public domain), padded to 16
+ * lines.
  */
 #include "hv/font.h"
 
