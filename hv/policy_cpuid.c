@@ -10,24 +10,24 @@ enum {
     /* CPUID.1:ECX: SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C
      * RDRAND */
     LEAF1_ECX = 1u << 0 | 1u << 1 | 1u << 9 | 1u << 12 | 1u << 13 | CPUID_1_ECX_PCID | 1u << 19 |
-                1u << 20 | 1u << 22 | 1u << 23 | 1u << 25 | CPUID_1_ECX_XSAVE | 1u << 28 | 1u << 29 |
-                1u << 30,
+                1u << 20 | 1u << 22 | 1u << 23 | 1u << 25 | CPUID_1_ECX_XSAVE | 1u << 28 |
+                1u << 29 | 1u << 30,
     /* CPUID.1:EDX: FPU VME DE PSE TSC MSR PAE CX8 SEP PGE CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2
      * SS; not MCE, APIC, MTRR, MCA, DS, ACPI, HTT, TM, PBE */
-    LEAF1_EDX = 1u << 0 | CPUID_1_EDX_VME | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 8 |
-                1u << 11 | 1u << 13 | 1u << 15 | CPUID_1_EDX_PAT | 1u << 17 | 1u << 19 | 1u << 23 |
-                1u << 24 | 1u << 25 | 1u << 26 | 1u << 27,
+    LEAF1_EDX = 1u << 0 | CPUID_1_EDX_VME | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 |
+                1u << 8 | 1u << 11 | 1u << 13 | 1u << 15 | CPUID_1_EDX_PAT | 1u << 17 | 1u << 19 |
+                1u << 23 | 1u << 24 | 1u << 25 | 1u << 26 | 1u << 27,
     /* CPUID.7.0:EBX: FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID AVX512F AVX512DQ RDSEED ADX SMAP
      * AVX512_IFMA CLFLUSHOPT CLWB AVX512CD SHA AVX512BW AVX512VL */
-    LEAF7_EBX = 1u << 0 | 1u << 3 | 1u << 5 | CPUID_7_EBX_SMEP | 1u << 8 | 1u << 9 | CPUID_7_EBX_INVPCID |
-                1u << 16 | 1u << 17 | 1u << 18 | 1u << 19 | CPUID_7_EBX_SMAP | 1u << 21 | 1u << 23 |
-                1u << 24 | 1u << 28 | 1u << 29 | 1u << 30 | 1u << 31,
+    LEAF7_EBX = 1u << 0 | 1u << 3 | 1u << 5 | CPUID_7_EBX_SMEP | 1u << 8 | 1u << 9 |
+                CPUID_7_EBX_INVPCID | 1u << 16 | 1u << 17 | 1u << 18 | 1u << 19 | CPUID_7_EBX_SMAP |
+                1u << 21 | 1u << 23 | 1u << 24 | 1u << 28 | 1u << 29 | 1u << 30 | 1u << 31,
     LEAF7_EBX_AVX512 = 1u << 16 | 1u << 17 | 1u << 21 | 1u << 28 | 1u << 30 | 1u << 31,
     LEAF7_EBX_ERMS = 1u << 9,
     /* CPUID.7.0:ECX: AVX512_VBMI UMIP PKU OSPKE VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ
      * RDPID */
-    LEAF7_ECX = 1u << 1 | CPUID_7_ECX_UMIP | CPUID_7_ECX_PKU | 1u << 6 | 1u << 8 | 1u << 9 | 1u << 10 |
-                1u << 11 | 1u << 12 | 1u << 14 | CPUID_7_ECX_RDPID,
+    LEAF7_ECX = 1u << 1 | CPUID_7_ECX_UMIP | CPUID_7_ECX_PKU | 1u << 6 | 1u << 8 | 1u << 9 |
+                1u << 10 | 1u << 11 | 1u << 12 | 1u << 14 | CPUID_7_ECX_RDPID,
     LEAF7_ECX_AVX512 = 1u << 1 | 1u << 6 | 1u << 11 | 1u << 12 | 1u << 14,
     LEAF7_ECX_VAES = 1u << 9 | 1u << 10,
     LEAF7_EDX_FSRM = 1u << 4,
@@ -96,7 +96,10 @@ static struct cpuid_regs leaf_7(const struct cpuid_policy *policy, uint32_t subl
     return r;
 }
 
-/* The standard-format XSAVE area that holds all of xcr0_max (SDM 13.4.3). */
+/*
+ * The standard-format XSAVE area that holds all of xcr0_max (SDM 13.4.3). For a component that has
+ * no place (Bochs leaves out PKRU's) only the CPU's own maximum is surely enough.
+ */
 static uint32_t xsave_bytes(const struct cpuid_policy *policy)
 {
     uint32_t bytes = XSAVE_LEGACY_BYTES;
@@ -107,6 +110,8 @@ static uint32_t xsave_bytes(const struct cpuid_policy *policy)
         if (!(policy->xcr0_max >> i & 1))
             continue;
         r = policy->raw(0xd, i);
+        if (r.eax == 0)
+            return policy->raw(0xd, 0).ecx;
         if (r.ebx + r.eax > bytes)
             bytes = r.ebx + r.eax;
     }
@@ -126,10 +131,8 @@ static struct cpuid_regs leaf_d(const struct cpuid_policy *policy, uint32_t subl
         r.edx = (uint32_t)(policy->xcr0_max >> 32);
     } else if (subleaf == 1) {
         r.eax &= LEAF_D1_EAX;
-        if (!policy->xsaves) {
-            r.eax &= ~(uint32_t)LEAF_D1_XSAVES;
-            r.ebx = 0;
-        }
+        if (!policy->xsaves)
+            r.eax &= ~(uint32_t)LEAF_D1_XSAVES; /* EBX stays: it is XSAVEC's size as well */
         r.ecx = 0;
         r.edx = 0;
     } else if (subleaf >= 63 || !(policy->xcr0_max >> subleaf & 1)) {
