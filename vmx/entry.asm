@@ -151,3 +151,5 @@ vmx_exit_stub_guarded:
     mov rdi, rbx
     call vmx_handle_exit
     jmp enter
+
+section .note.GNU-stack noalloc noexec nowrite progbits
