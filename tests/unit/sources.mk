@@ -22,3 +22,5 @@ UNIT_test_memmap := boot/memmap.c
 UNIT_test_preflight := boot/preflight.c boot/text.c hv/format.c vmx/caps.c vmx/controls.c
 UNIT_test_space := boot/space.c hv/paging.c
 UNIT_test_policy_cpuid := hv/policy_cpuid.c
+UNIT_test_policy_msr := hv/policy_msr.c
+UNIT_test_mtrr := hv/mtrr.c
