@@ -194,12 +194,11 @@ void preflight_line(const struct preflight_item *item, char *line)
         [PREFLIGHT_MISSING] = "missing",
         [PREFLIGHT_UNKNOWN] = "unknown",
     };
-    bool absent = item->state == PREFLIGHT_MISSING;
     struct text text;
 
     text_start(&text, line, PREFLIGHT_LINE_LEN);
     text_add(&text, "  %-9s %-28s %s", item->required ? "required" : "optional", item->name,
-             absent && item->required ? "MISSING" : words[item->state]);
+             words[item->state]);
     if (item->note != NULL)
-        text_add(&text, "%s%s", absent ? "; " : ", ", item->note);
+        text_add(&text, "%s%s", item->state == PREFLIGHT_MISSING ? "; " : ", ", item->note);
 }
