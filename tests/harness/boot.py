@@ -25,7 +25,7 @@ DEFAULTS = {
     "engine": "bochs", "models": "", "cpus": "1", "mem": "256", "timeout": "120",
     "guests": "", "args": "", "guest_mem": "64", "vcpus": "1", "time_limit": "", "tables": "",
     "disable": "", "on_exit": "shutdown", "conf": "", "missing": "no", "end": "ok", "reason": "",
-    "report": "", "expect": "", "forbid": "", "linger": "0",
+    "report": "", "expect": "", "forbid": "", "after": "",
 }
 
 
@@ -113,7 +113,7 @@ class BootTest:
         folder = make_run_folder(self._build / "runs")
         outcome = run_machine(engine, machine, files, folder, int(s["timeout"]),
                               conf_on_exit(text) == "shutdown", lambda line: None,
-                              lambda started: None, float(s["linger"]))
+                              lambda started: None, re.compile(s["after"]) if s["after"] else None)
         (folder / "console.txt").write_text("\n".join(outcome.transcript.lines) + "\n")
         return outcome
 
@@ -129,6 +129,8 @@ class BootTest:
             return f"it should have ended '{wanted}', but ended '{outcome.verdict}'{said}"
         if s["reason"] and not re.search(s["reason"], outcome.reason or ""):
             return f"the reason is not /{s['reason']}/ but: {outcome.reason}"
+        if s["after"] and not any(re.search(s["after"], line) for line in lines):
+            return f"after its verdict the console lacks /{s['after']}/"
         absent = find_in_order(_lines(s["expect"]), lines)
         if absent is not None:
             return f"the console lacks /{absent}/ (in this order)"
@@ -166,7 +168,7 @@ def _check_settings(where, settings):
                          ("report", ("", "yes", "no"))):
         if settings[key] not in allowed:
             raise UsageError(f"{where}: {key} = {settings[key]} (allowed: {', '.join(allowed)})")
-    for pattern in [settings["reason"], *_lines(settings["expect"]), *_lines(settings["forbid"])]:
+    for pattern in [settings["reason"], settings["after"], *_lines(settings["expect"]), *_lines(settings["forbid"])]:
         try:
             re.compile(pattern)
         except re.error as error:

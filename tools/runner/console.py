@@ -39,7 +39,10 @@ class LineReader:
                 return []
         self._rest += self._decoder.decode(self._file.read(), final)
         parts = self._rest.split("\n")
-        self._rest = "" if final else parts.pop()
+        self._rest = parts.pop()
+        if final and self._rest:
+            parts.append(self._rest)
+            self._rest = ""
         return [line for part in parts for line in _clean(part)]
 
     def close(self):

@@ -19,6 +19,7 @@ ENTRY_SIZE = 128
 ENTRY_COUNT = TABLE_SECTORS * SECTOR // ENTRY_SIZE
 FAT_HEADS = 16
 FAT_TRACK_SECTORS = 63
+ROOM = 60 * 1024 * 1024  # bytes for files, each rounded up to sectors
 FAT_SERIAL = "5452504c"
 TIMESTAMP = "1700000000"
 
@@ -66,8 +67,15 @@ def _write_partition_table(path):
 
 
 def write_image(path, files):
-    """Write the image to path. files: {path on the volume ("EFI/BOOT/BOOTX64.EFI"): bytes or Path}."""
+    """Write the image to path. files: {path on the volume ("EFI/BOOT/BOOTX64.EFI"): bytes or Path}.
+
+    Raises OSError when a file cannot be read or they do not fit."""
     path = Path(path)
+    files = {name: content if isinstance(content, bytes) else Path(content).read_bytes()
+             for name, content in files.items()}
+    need = sum(len(content) + SECTOR for content in files.values())
+    if need > ROOM:
+        raise OSError(f"the files need {need >> 20} MiB; the disk image holds {ROOM >> 20} MiB")
     partial = path.with_name(path.name + ".new")
     volume = f"{partial}@@{PARTITION_FIRST * SECTOR}"
     environment = dict(os.environ, SOURCE_DATE_EPOCH=TIMESTAMP, MTOOLSRC="/dev/null", TZ="UTC")
@@ -89,7 +97,5 @@ def write_image(path, files):
     if folders:
         mtool("mmd", "-i", volume, *(f"::{folder}" for folder in folders))
     for name, content in files.items():
-        if not isinstance(content, bytes):
-            content = Path(content).read_bytes()
         mtool("mcopy", "-i", volume, "-", f"::{name}", data=content)
     os.replace(partial, path)

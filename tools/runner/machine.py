@@ -87,6 +87,17 @@ def _drive(process, reader, transcript, deadline, on_line, on_wait):
         time.sleep(POLL_SECONDS)
 
 
+def _linger(process, reader, transcript, deadline, on_line, after):
+    """Follow the console after the verdict: a moment, or until a line matches."""
+    process.wait(LINGER_SECONDS)
+    seen = len(transcript.lines)
+    while after is not None and time.monotonic() < deadline and not process.ended():
+        _take(reader, transcript, on_line, final=False)
+        if any(after.search(line) for line in transcript.lines[seen:]):
+            return
+        time.sleep(POLL_SECONDS)
+
+
 def _timeout_reason(transcript, timeout):
     if not transcript.started:
         return f"no sign of Trapline within {timeout} s: the firmware did not start it"
@@ -94,13 +105,14 @@ def _timeout_reason(transcript, timeout):
 
 
 def run_machine(engine, machine, files, folder, timeout, power_off, on_line, on_wait,
-                linger=LINGER_SECONDS):
+                after=None):
     """Boot the machine from a volume with these files and follow it to its end.
 
     files: see write_image(). folder: an empty folder for this run. timeout: seconds. power_off:
     whether the configuration says that the machine switches itself off. on_line(text): called for
-    each console line meant for people. on_wait(started): called while nothing comes. linger: seconds
-    to go on reading the console of a machine that stays on after its verdict.
+    each console line meant for people. on_wait(started): called while nothing comes. after: a compiled
+    regular expression; a machine that stays on after its verdict is followed until a later line
+    matches, or the deadline.
     """
     disk = Path(folder, "disk.img")
     write_image(disk, files)
@@ -115,7 +127,7 @@ def run_machine(engine, machine, files, folder, timeout, power_off, on_line, on_
         if verdict in ("ok", "failed") and power_off:
             off = process.wait(POWER_OFF_SECONDS)
         elif verdict is not None:
-            process.wait(linger)
+            _linger(process, reader, transcript, started + timeout, on_line, after)
         _take(reader, transcript, on_line, final=True)
         if verdict == "ok" and power_off and not off:
             verdict, reason = "failed", "the machine did not power off at its end"

@@ -1,0 +1,266 @@
+"""Tests of the runner's parts that need no emulator."""
+
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import zlib
+from pathlib import Path
+from unittest import mock
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
+
+from harness.boot import find_in_order, read_report
+from runner import UsageError, image, qemu, settings, volume
+from runner.console import LineReader, Transcript
+from runner.machine import make_run_folder
+
+
+class ConsoleTest(unittest.TestCase):
+    """Bytes of the serial port become lines, lines a verdict."""
+
+    def read(self, *pieces):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "serial.out")
+            reader = LineReader(path)
+            lines = reader.read()
+            with open(path, "wb") as out:
+                for piece in pieces:
+                    out.write(piece)
+                    out.flush()
+                    lines += reader.read()
+            lines += reader.read(final=True)
+            reader.close()
+        return lines
+
+    def judge(self, *lines):
+        transcript = Transcript()
+        shown = [text for text in map(transcript.add, lines) if text is not None]
+        return transcript, shown
+
+    def test_escape_sequences_go(self):
+        self.assertEqual(self.read(b"\x1b[2J\x1b[01;01H\x1b[=3hone\x1b[0m\r\ntwo\r\n"),
+                         ["one", "two"])
+
+    def test_a_line_in_pieces_is_one_line(self):
+        self.assertEqual(self.read(b"tra", b"pline: \xc3", b"\xa9\r", b"\nend"),
+                         ["trapline: \u00e9", "end"])
+
+    def test_firmware_is_silent_until_trapline_speaks(self):
+        transcript, shown = self.judge("", "BdsDxe: loading Boot0001", "Trapline 0.1", "", "x")
+        self.assertEqual(shown, ["Trapline 0.1", "", "x"])
+        self.assertTrue(transcript.started)
+        self.assertIsNone(transcript.verdict)
+
+    def test_end_ok(self):
+        transcript, _ = self.judge("trapline: guest a: exit code 0", "trapline: end ok")
+        self.assertEqual(transcript.verdict, "ok")
+
+    def test_a_guest_cannot_fake_the_end_in_the_middle_of_a_line(self):
+        transcript, _ = self.judge("say trapline: end ok", "trapline: end ok too")
+        self.assertIsNone(transcript.verdict)
+
+    def test_the_first_failure_is_the_reason(self):
+        for line, reason in (("trapline: guest a: exit code 3", "guest a ended with exit code 3"),
+                             ("trapline: guest a: exit code -1", "guest a ended with exit code -1"),
+                             ("trapline: guest a: stopped: triple fault",
+                              "guest a stopped: triple fault"),
+                             ("trapline: panic on CPU 0: no", "panic on CPU 0: no")):
+            transcript, _ = self.judge(line, "trapline: guest b: exit code 9",
+                                       "trapline: end failed")
+            self.assertEqual((transcript.verdict, transcript.reason), ("failed", reason))
+
+    def test_cannot_start(self):
+        transcript, _ = self.judge("trapline: cannot start: EPT is missing")
+        self.assertEqual((transcript.verdict, transcript.reason),
+                         ("cannot-start", "cannot start: EPT is missing"))
+
+    def test_rows_are_collected_and_hidden(self):
+        transcript, shown = self.judge('@json {"name": "add", "n": 3}', "table", "trapline: end ok")
+        self.assertEqual(transcript.rows, [{"name": "add", "n": 3}])
+        self.assertEqual(shown, ["table", "trapline: end ok"])
+
+    def test_a_malformed_row_fails_the_run(self):
+        for row in ('@json {"name": ', "@json 3"):
+            transcript, _ = self.judge(row, "trapline: end ok")
+            self.assertEqual(transcript.verdict, "failed")
+            self.assertIn("malformed", transcript.reason)
+
+
+class ImageTest(unittest.TestCase):
+    """The disk image is what a firmware expects, and always the same."""
+
+    def write(self, folder, name="disk.img"):
+        path = Path(folder, name)
+        image.write_image(path, {"EFI/BOOT/BOOTX64.EFI": b"loader" * 1000,
+                                 "trapline/trapline.conf": b"conf"})
+        return path
+
+    def test_partition_table(self):
+        with tempfile.TemporaryDirectory() as folder:
+            disk = self.write(folder).read_bytes()
+        sectors = len(disk) // 512
+        self.assertEqual(disk[510:512], b"\x55\xaa")
+        for own, other in ((1, sectors - 1), (sectors - 1, 1)):
+            header = bytearray(disk[own * 512:own * 512 + 92])
+            crc, at, there = struct.unpack_from("<I4xQQ", header, 16)
+            table_at, count, size, table_crc = struct.unpack_from("<QIII", header, 72)
+            header[16:20] = bytes(4)
+            self.assertEqual((header[:8], crc, at, there),
+                             (b"EFI PART", zlib.crc32(header), own, other))
+            table = disk[table_at * 512:table_at * 512 + count * size]
+            self.assertEqual(table_crc, zlib.crc32(table))
+
+    def test_files_come_back(self):
+        with tempfile.TemporaryDirectory() as folder:
+            volume_at = f"{self.write(folder)}@@{image.PARTITION_FIRST * 512}"
+            got = subprocess.run(["mtype", "-i", volume_at, "::EFI/BOOT/BOOTX64.EFI"],
+                                 capture_output=True, check=True).stdout
+        self.assertEqual(got, b"loader" * 1000)
+
+    def test_fat32_has_the_clusters_that_its_kind_needs(self):
+        self.assertGreater(image.PARTITION_SECTORS * 512 // 512 * 0.97, 65525)
+
+    def test_reproducible(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(self.write(folder).read_bytes(),
+                             self.write(folder, "again.img").read_bytes())
+
+    def test_a_file_too_large_is_an_error(self):
+        with tempfile.TemporaryDirectory() as folder, self.assertRaises(OSError):
+            image.write_image(Path(folder, "disk.img"), {"big": bytes(62 << 20)})
+
+
+class VolumeTest(unittest.TestCase):
+    """Configurations made and read."""
+
+    def test_guest_memory_follows_the_machine(self):
+        self.assertEqual(volume.default_guest_memory(512), 192)
+        self.assertEqual(volume.default_guest_memory(2048), 1728)
+        for mib in range(64, 4096, 7):
+            guest = volume.default_guest_memory(mib)
+            self.assertEqual(guest % 2, 0)
+            self.assertLessEqual(8, guest)
+            self.assertLess(guest, mib)
+
+    def test_guest_conf(self):
+        name, text = volume.guest_conf("/x/my guest.elf", 64, 2, "a b", "halt")
+        self.assertEqual(name, "my_guest")
+        self.assertEqual(volume.conf_images(text), ["\\trapline\\my_guest.elf"])
+        self.assertEqual(volume.conf_on_exit(text), "halt")
+        self.assertIn('args = "a b"\n', text)
+
+    def test_args_that_cannot_be_written(self):
+        for args in ("tab\t", "line\nend = x", "\u00e9", "x" * 256, '"a" # b'):
+            with self.assertRaises(UsageError):
+                volume.guest_conf("x.elf", 64, 1, args, "halt")
+
+    def test_images_of_a_configuration(self):
+        text = ('image = a.elf # one\r\n[guest b]\r\n IMAGE="\\x\\b.elf"\r\n# image = c.elf\r\n'
+                "image2 = d.elf\n")
+        self.assertEqual(volume.conf_images(text), ["a.elf", "\\x\\b.elf"])
+        self.assertEqual(volume.conf_on_exit("x = y\n"), "shutdown")
+
+    def test_missing_image(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with self.assertRaisesRegex(UsageError, "nowhere.elf"):
+                volume.conf_files("image = nowhere.elf\n", [Path(folder)])
+            self.assertEqual(volume.conf_files("image = nowhere.elf\n", [Path(folder)], True), {})
+
+
+class SettingsTest(unittest.TestCase):
+    """Wrong values name what is allowed."""
+
+    def setUp(self):
+        self.environment = mock.patch.dict(os.environ, {}, clear=False)
+        self.environment.start()
+        for name in ("ENGINE", "BOCHS", "CPUS", "MEM", "CONF", "GUEST", "ARGS", "VCPUS",
+                     "GUEST_MEM", "TIMEOUT"):
+            os.environ.pop(name, None)
+
+    def tearDown(self):
+        self.environment.stop()
+
+    def test_numbers(self):
+        os.environ["TIMEOUT"] = "90"
+        self.assertEqual(settings.choose_timeout(), 90)
+        for wrong in ("0", "-1", "x", "1.5", "99999999"):
+            os.environ["TIMEOUT"] = wrong
+            with self.assertRaisesRegex(UsageError, f"TIMEOUT={wrong}.*from 1 to"):
+                settings.choose_timeout()
+
+    def test_engine(self):
+        os.environ["ENGINE"] = "xen"
+        with self.assertRaisesRegex(UsageError, "bochs or kvm"):
+            settings.choose_engine()
+
+    def test_kvm_says_why_not(self):
+        os.environ["ENGINE"] = "kvm"
+        with mock.patch.object(settings, "why_no_kvm", lambda: "no vmx"):
+            with self.assertRaisesRegex(UsageError, "no vmx"):
+                settings.choose_engine()
+
+    def test_kvm_is_chosen_only_where_it_works(self):
+        with mock.patch.object(settings, "Qemu", lambda name: name), \
+                mock.patch.object(settings, "find_bochs", lambda: "bochs"):
+            for reason, engine in ((None, "kvm"), ("no vmx", "bochs")):
+                with mock.patch.object(settings, "why_no_kvm", lambda reason=reason: reason):
+                    self.assertEqual(settings.choose_engine(), engine)
+
+    def test_kvm_without_vmx_in_cpuinfo(self):
+        with tempfile.NamedTemporaryFile("w") as nested:
+            nested.write("Y\n")
+            nested.flush()
+            for flags, allowed in (("flags : fpu svm", False), ("flags : fpu vmx ept", True)):
+                with mock.patch.object(qemu.Path, "read_text",
+                                       lambda path, flags=flags: flags
+                                       if str(path) == "/proc/cpuinfo" else "Y"), \
+                        mock.patch.object(qemu.os, "access", lambda path, mode: True):
+                    self.assertEqual(qemu.why_no_kvm() is None, allowed)
+
+    def test_guest_that_is_not_there(self):
+        os.environ["GUEST"] = "nobody"
+        with tempfile.TemporaryDirectory() as folder:
+            with self.assertRaisesRegex(UsageError, "GUEST=nobody"):
+                settings.choose_volume(Path(folder), 512, "halt")
+
+    def test_conf_and_guest_exclude_each_other(self):
+        os.environ["CONF"] = "x.conf"
+        os.environ["ARGS"] = "x"
+        with self.assertRaisesRegex(UsageError, "CONF= and ARGS="):
+            settings.choose_volume(ROOT, 512, "halt")
+
+
+class FolderTest(unittest.TestCase):
+    """Runs do not share folders, and old ones go."""
+
+    def test_folders(self):
+        with tempfile.TemporaryDirectory() as runs:
+            made = [make_run_folder(Path(runs)) for _ in range(12)]
+            self.assertEqual(len(set(made)), 12)
+            self.assertTrue(all(folder.is_dir() for folder in made))  # this process lives
+            for folder in made:
+                (folder / "pid").write_text("999999999\n")
+            make_run_folder(Path(runs))
+            self.assertLess(len(list(Path(runs).iterdir())), 12)
+
+
+class HarnessTest(unittest.TestCase):
+    """How the boot tests read a console."""
+
+    def test_report(self):
+        report = read_report(["1..3", "ok a", "not ok b: 1 is not 2", "ok", "okay c", "ok d"])
+        self.assertEqual((report.passed, report.failures, report.planned),
+                         (2, ["not ok b: 1 is not 2"], [3]))
+
+    def test_order(self):
+        self.assertIsNone(find_in_order(["a", "b"], ["xa", "c", "b"]))
+        self.assertEqual(find_in_order(["a", "b"], ["b", "a"]), "b")
+        self.assertEqual(find_in_order(["a", "a"], ["a"]), "a")
+
+
+if __name__ == "__main__":
+    unittest.main()
