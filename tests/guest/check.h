@@ -1,6 +1,7 @@
 /*
- * How a test's guest reports: a line "ok NAME" or "not ok NAME: why" for each check. main() ends with
- * `return check_done();`, which prints how many checks there were ("1..N") and fails when one did.
+ * How a test's guest reports: a line "ok NAME" or "not ok NAME: why" for each check. main() ends
+ * with `return check_done();`, which prints how many checks there were ("1..N") and fails when one
+ * did.
  */
 #ifndef TRAPLINE_TESTS_CHECK_H
 #define TRAPLINE_TESTS_CHECK_H
