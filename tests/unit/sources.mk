@@ -13,7 +13,10 @@ UNIT_test_vmx_caps := vmx/caps.c vmx/controls.c
 UNIT_test_vmx_controls := vmx/caps.c vmx/controls.c
 UNIT_test_vmx_exits := vmx/exits.c vmx/fields.c
 UNIT_test_vmx_mitigations := vmx/mitigations.c vmx/caps.c vmx/controls.c
-UNIT_test_vmx_check := vmx/check.c vmx/check_controls.c vmx/check_host.c vmx/check_guest.c vmx/check_segments.c vmx/caps.c vmx/controls.c vmx/exits.c vmx/fields.c
+VMX_CHECK := vmx/check.c vmx/check_controls.c vmx/check_host.c vmx/check_guest.c \
+	vmx/check_segments.c vmx/caps.c vmx/controls.c vmx/exits.c vmx/fields.c
+UNIT_test_vmx_check := $(VMX_CHECK)
+UNIT_test_vmx_check_guest := $(VMX_CHECK)
 UNIT_test_vmx_entry := vmx/entry.c vmx/entry.asm
 UNIT_test_config := boot/config.c boot/span.c boot/text.c hv/format.c
 UNIT_test_elf := boot/elf.c
