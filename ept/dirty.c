@@ -82,7 +82,7 @@ static void clean_slot(struct ept *ept, volatile uint64_t *slot)
     uint64_t old = entry_update(slot, ENTRY_D | withhold, 0);
 
     /* A cached translation that is dirty, or allows writes, would hide the next write. */
-    if (old & (withhold ? ENTRY_W : ENTRY_D))
+    if (withhold ? old & ENTRY_W : (old & ENTRY_D) && (old & ENTRY_HARDWARE))
         ept->flush_owed = true;
 }
 

@@ -26,6 +26,7 @@ static void relax_edge(struct ept *ept, uint64_t page)
 {
     ept_merge_uniform(ept, page);
     ept_settle(ept, page, true);
+    ept_merge_uniform_dir(ept, page);
 }
 
 void ept_relax(struct ept *ept, uint64_t gpa, uint64_t pages)

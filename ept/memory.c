@@ -86,7 +86,6 @@ void ept_page_release(struct ept *ept, void *page)
 
 void ept_page_retire(struct ept *ept, const volatile uint64_t *table)
 {
-    ept->flush_owed = true;
     if (ept->limbo_count == LIMBO_MAX)
         ept->env->flush(ept->env->ctx);
     ept->limbo[ept->limbo_count++] = ept_phys(ept, table);

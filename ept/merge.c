@@ -47,7 +47,7 @@ static void queue_pop(struct ept *ept)
         uint64_t page = (uint64_t)(item & ~QUEUE_DIR) << PAGES_1G_SHIFT;
 
         ept_unqueue(ept, page, true);
-        ept_merge_uniform(ept, page);
+        ept_merge_uniform_dir(ept, page);
     } else {
         uint64_t page = (uint64_t)item << PAGES_2M_SHIFT;
 
@@ -175,25 +175,32 @@ static bool mergeable(const struct ept_table *table)
 
 void ept_merge_uniform(struct ept *ept, uint64_t page)
 {
-    if (ept_has_table(ept, page)) {
-        volatile uint64_t *slots = ept_slot_4k(ept, page & ~(uint64_t)(PAGES_2M - 1));
-        uint64_t mine = *ept_slot_4k(ept, page);
+    volatile uint64_t *slots;
+    uint64_t mine;
 
-        /* Most tables that are not uniform are not so at a glance. */
-        if (!mergeable(ept_table_of(ept, page)) || ((mine ^ slots[0]) & ENTRY_ACCESS) ||
-            ((mine ^ slots[EPT_ENTRIES - 1]) & ENTRY_ACCESS) ||
-            !uniform(ept_sum(slots, EPT_ENTRIES)))
-            return;
-        ept_merge_as(ept, page, 2, entry_access(mine));
-    }
-    if (ept_has_dir(ept, page) && mergeable(&ept->dirs[page >> PAGES_1G_SHIFT])) {
-        volatile uint64_t *slots = ept_slot_2m(ept, page & ~(uint64_t)(PAGES_1G - 1));
+    if (!ept_has_table(ept, page) || !mergeable(ept_table_of(ept, page)))
+        return;
+    slots = ept_slot_4k(ept, page & ~(uint64_t)(PAGES_2M - 1));
+    mine = *ept_slot_4k(ept, page);
+    /* Most tables that are not uniform are not so at a glance. */
+    if (((mine ^ slots[0]) & ENTRY_ACCESS) || ((mine ^ slots[EPT_ENTRIES - 1]) & ENTRY_ACCESS) ||
+        !uniform(ept_sum(slots, EPT_ENTRIES)))
+        return;
+    ept_merge_as(ept, page, 2, entry_access(mine));
+    ept_settle_dir(ept, page);
+}
 
-        if (uniform(ept_sum(slots, EPT_ENTRIES)))
-            ept_merge_as(ept, page, 3, entry_access(slots[0]));
-        else
-            ept_settle_dir(ept, page);
-    }
+void ept_merge_uniform_dir(struct ept *ept, uint64_t page)
+{
+    volatile uint64_t *slots;
+
+    if (!ept_has_dir(ept, page) || !mergeable(&ept->dirs[page >> PAGES_1G_SHIFT]))
+        return;
+    slots = ept_slot_2m(ept, page & ~(uint64_t)(PAGES_1G - 1));
+    if (uniform(ept_sum(slots, EPT_ENTRIES)))
+        ept_merge_as(ept, page, 3, entry_access(slots[0]));
+    else
+        ept_settle_dir(ept, page);
 }
 
 /* Find an entry that is not plain and make it the hint; false if there is none. */

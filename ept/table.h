@@ -221,8 +221,10 @@ void ept_settle(struct ept *ept, uint64_t page, bool now);
 /* The same for the page directory; it is always queued. */
 void ept_settle_dir(struct ept *ept, uint64_t page);
 
-/* Merge the tables over a page if they are uniform, whatever their rights. */
+/* Merge the page table, or the page directory, over a page if it is uniform, whatever its rights.
+ */
 void ept_merge_uniform(struct ept *ept, uint64_t page);
+void ept_merge_uniform_dir(struct ept *ept, uint64_t page);
 
 /*
  * Replace the page table (level 2) or the page directory and all below it (level 3) by one leaf

@@ -1,0 +1,799 @@
+/*
+ * The EPT's contract, one behaviour after the other.
+ */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "ept/entry.h"
+#include "ept_world.h"
+
+#define MIB (1ull << 20)
+#define GIB (1ull << 30)
+
+static const struct ept_features modern = {true, true, true, true, false};
+static const struct ept_features no_dirty = {true, true, false, true, false};
+static const struct ept_features small_only = {false, false, true, true, false};
+static const struct ept_features nx_huge = {true, true, true, true, true};
+static const struct ept_features plain = {true, false, true, false, false};
+
+#define EPT (&world->ept)
+
+static void ok(int error)
+{
+    assert_int_equal(error, EPT_OK);
+}
+
+static struct ept_translation at(uint64_t gpa)
+{
+    struct ept_translation t;
+
+    ept_lookup(EPT, gpa, &t);
+    return t;
+}
+
+/* Pay the flush if it is owed; whether it was. The judge of stores must agree. */
+static bool owed(void)
+{
+    bool was = EPT->flush_owed;
+
+    world_check_owed();
+    if (was)
+        world_flush();
+    return was;
+}
+
+static void map_ram(const struct ept_features *features, uint64_t bytes)
+{
+    world_open(features, 4 * GIB);
+    ok(ept_map(EPT, 0, 8 * GIB, bytes, EPT_ACCESS_RWX, EPT_MEMTYPE_WB));
+    assert_false(owed());
+}
+
+static void test_init(void **state)
+{
+    struct ept_features features = modern;
+
+    (void)state;
+    world_reset();
+    assert_int_equal(ept_init(EPT, &world->env, &features, 0), EPT_EINVAL);
+    assert_int_equal(ept_init(EPT, &world->env, &features, 4097), EPT_EINVAL);
+    assert_int_equal(ept_init(EPT, &world->env, &features, EPT_LIMIT_MAX + PAGE), EPT_EINVAL);
+    for (unsigned i = 1; i <= EPT_TABLES_BASE; i++) {
+        world_reset();
+        world->fail_at = i;
+        assert_int_equal(ept_init(EPT, &world->env, &features, GIB), EPT_ENOMEM);
+        assert_int_equal(world->in_use, 0);
+    }
+    world_open(&modern, EPT_LIMIT_MAX);
+    assert_int_equal(ept_pointer(EPT), EPT->root | 0x5e);
+    assert_int_equal(EPT->stats.tables, EPT_TABLES_BASE);
+    assert_int_equal(at(0).level, 0);
+    assert_int_equal(at(EPT_LIMIT_MAX - 1).level, 0);
+    world_close();
+    world_open(&no_dirty, GIB);
+    assert_int_equal(ept_pointer(EPT), EPT->root | 0x1e);
+    world_close();
+}
+
+static void test_map_sizes(void **state)
+{
+    struct ept_translation t;
+
+    (void)state;
+    world_open(&modern, 4 * GIB);
+    ok(ept_map(EPT, GIB - 2 * MIB - PAGE, 3 * GIB - 2 * MIB - PAGE, GIB + 2 * MIB + 3 * PAGE,
+               EPT_ACCESS_RX, EPT_MEMTYPE_UC));
+    assert_false(owed());
+    assert_int_equal(at(GIB - 2 * MIB - PAGE).level, 1);
+    assert_int_equal(at(GIB - 2 * MIB).level, 2);
+    assert_int_equal(at(GIB).level, 3);
+    assert_int_equal(at(2 * GIB + PAGE).level, 1);
+    assert_int_equal(at(2 * GIB + 2 * PAGE).level, 0);
+    assert_int_equal(at(GIB - 2 * MIB - 2 * PAGE).level, 0);
+    assert_int_equal(ept_lookup(EPT, GIB + 12345, &t), EPT_OK);
+    assert_int_equal(t.hpa, 3 * GIB + 12345);
+    assert_int_equal(t.access, EPT_ACCESS_RX);
+    assert_int_equal(t.full, EPT_ACCESS_RX);
+    assert_int_equal(t.hardware, EPT_ACCESS_RX);
+    assert_int_equal(t.memtype, EPT_MEMTYPE_UC);
+    assert_int_equal(t.entry, 3 * GIB | 1ull << 63 | 2ull << 54 | 2ull << 52 | 1 << 7 | 5);
+    assert_int_equal(world_walk(world_memory(), GIB + 12345).hpa, 3 * GIB + 12345);
+    assert_int_equal(ept_lookup(EPT, 5 * GIB, &t), EPT_ENOENT);
+    world_close();
+
+    /* Sizes that the CPU lacks, and host memory that is not aligned. */
+    map_ram(&plain, 2 * GIB);
+    assert_int_equal(at(GIB).level, 2);
+    world_close();
+    world_open(&small_only, 4 * GIB);
+    ok(ept_map(EPT, 0, 8 * GIB, 4 * MIB, EPT_ACCESS_RWX, EPT_MEMTYPE_WB));
+    assert_int_equal(at(2 * MIB).level, 1);
+    world_close();
+    world_open(&modern, 4 * GIB);
+    ok(ept_map(EPT, 0, 8 * GIB + PAGE, 4 * MIB, EPT_ACCESS_RWX, EPT_MEMTYPE_WB));
+    assert_int_equal(at(2 * MIB).level, 1);
+    assert_int_equal(at(2 * MIB).hpa, 8 * GIB + 2 * MIB + PAGE);
+    world_close();
+}
+
+static void test_map_errors(void **state)
+{
+    (void)state;
+    map_ram(&modern, 4 * MIB);
+    assert_int_equal(ept_map(EPT, 1, 0, PAGE, EPT_ACCESS_R, EPT_MEMTYPE_WB), EPT_EINVAL);
+    assert_int_equal(ept_map(EPT, 8 * MIB, 1, PAGE, EPT_ACCESS_R, EPT_MEMTYPE_WB), EPT_EINVAL);
+    assert_int_equal(ept_map(EPT, 8 * MIB, 0, 0, EPT_ACCESS_R, EPT_MEMTYPE_WB), EPT_EINVAL);
+    assert_int_equal(ept_map(EPT, 8 * MIB, 0, 100, EPT_ACCESS_R, EPT_MEMTYPE_WB), EPT_EINVAL);
+    assert_int_equal(ept_map(EPT, 8 * MIB, 0, PAGE, EPT_ACCESS_X, EPT_MEMTYPE_WB), EPT_EINVAL);
+    assert_int_equal(ept_map(EPT, 8 * MIB, 0, PAGE, 8 | EPT_ACCESS_R, EPT_MEMTYPE_WB), EPT_EINVAL);
+    assert_int_equal(ept_map(EPT, 8 * MIB, 0, PAGE, EPT_ACCESS_R, 2), EPT_EINVAL);
+    assert_int_equal(ept_map(EPT, 8 * MIB, 0, PAGE, EPT_ACCESS_R, 7), EPT_EINVAL);
+    assert_int_equal(ept_map(EPT, 8 * MIB, 1ull << 52, PAGE, EPT_ACCESS_R, EPT_MEMTYPE_WB),
+                     EPT_EINVAL);
+    assert_int_equal(ept_map(EPT, ~0xfffull, 0, 2 * PAGE, EPT_ACCESS_R, EPT_MEMTYPE_WB),
+                     EPT_EINVAL);
+    assert_int_equal(ept_map(EPT, 4 * GIB - PAGE, 0, 2 * PAGE, EPT_ACCESS_R, EPT_MEMTYPE_WB),
+                     EPT_ENOENT);
+    assert_int_equal(ept_map(EPT, 4 * MIB - PAGE, 0, 2 * PAGE, EPT_ACCESS_R, EPT_MEMTYPE_WB),
+                     EPT_EEXIST);
+    assert_int_equal(at(4 * MIB).level, 0);
+    world_close();
+}
+
+static void test_unmap(void **state)
+{
+    (void)state;
+    map_ram(&modern, 2 * GIB);
+    assert_int_equal(ept_unmap(EPT, 0, 100), EPT_EINVAL);
+    assert_int_equal(ept_unmap(EPT, 2 * GIB - PAGE, 2 * PAGE), EPT_ENOENT);
+    assert_int_equal(ept_unmap(EPT, 4 * GIB, PAGE), EPT_ENOENT);
+    ok(ept_unmap(EPT, 3 * PAGE, PAGE));
+    assert_true(owed());
+    assert_int_equal(at(3 * PAGE).level, 0);
+    assert_int_equal(at(4 * PAGE).level, 1);
+    assert_int_equal(at(2 * MIB).level, 2);
+    /* A page that no right is left of is in no cache. */
+    ok(ept_protect(EPT, 5 * PAGE, 1, EPT_ACCESS_NONE));
+    assert_true(owed());
+    ok(ept_unmap(EPT, 5 * PAGE, PAGE));
+    assert_false(owed());
+    /* The hole goes with other memory; the table is never merged. */
+    ok(ept_map(EPT, 3 * PAGE, 20 * GIB, PAGE, EPT_ACCESS_RWX, EPT_MEMTYPE_WB));
+    ok(ept_map(EPT, 5 * PAGE, 21 * GIB, PAGE, EPT_ACCESS_RWX, EPT_MEMTYPE_WB));
+    ok(ept_protect(EPT, 0, 512, EPT_ACCESS_R));
+    ok(ept_unprotect(EPT, 0, 512));
+    owed();
+    assert_int_equal(at(3 * PAGE).hpa, 20 * GIB);
+    assert_int_equal(at(4 * PAGE).hpa, 8 * GIB + 4 * PAGE);
+    ok(ept_unmap(EPT, 0, 2 * GIB));
+    assert_true(owed());
+    assert_int_equal(EPT->stats.tables, EPT_TABLES_BASE);
+    assert_int_equal(at(0).level, 0);
+    world_close();
+}
+
+static void test_protect_edges(void **state)
+{
+    (void)state;
+    map_ram(&modern, 2 * GIB);
+    ok(ept_protect(EPT, 5 * PAGE, 1, EPT_ACCESS_R));
+    assert_true(owed());
+    assert_int_equal(EPT->stats.splits, 2);
+    assert_int_equal(at(4 * PAGE).access, EPT_ACCESS_RWX);
+    assert_int_equal(at(5 * PAGE).access, EPT_ACCESS_R);
+    assert_int_equal(at(6 * PAGE).access, EPT_ACCESS_RWX);
+    assert_int_equal(at(5 * PAGE).full, EPT_ACCESS_RWX);
+    assert_int_equal(at(2 * MIB).level, 2);
+    assert_int_equal(at(GIB).level, 3);
+    /* Edges in the middle of large leaves, large parts between. */
+    ok(ept_protect(EPT, 3 * MIB, 512 * 2 * 1024 / 4 - 512, EPT_ACCESS_NONE));
+    assert_true(owed());
+    assert_int_equal(at(3 * MIB - PAGE).access, EPT_ACCESS_RWX);
+    assert_int_equal(at(3 * MIB).access, EPT_ACCESS_NONE);
+    assert_int_equal(at(4 * MIB).level, 2);
+    assert_int_equal(at(4 * MIB).access, EPT_ACCESS_NONE);
+    assert_int_equal(at(GIB).access, EPT_ACCESS_NONE);
+    assert_int_equal(at(GIB + MIB - PAGE).access, EPT_ACCESS_NONE);
+    assert_int_equal(at(GIB + MIB).access, EPT_ACCESS_RWX);
+    /* A whole aligned GiB becomes one leaf again, in one store. */
+    world->recording = true;
+    ok(ept_protect(EPT, 0, PAGES_1G, EPT_ACCESS_RX));
+    assert_int_equal(world->store_count, 1);
+    assert_true(owed());
+    assert_int_equal(at(0).level, 3);
+    assert_int_equal(at(0).access, EPT_ACCESS_RX);
+    world->store_count = 0;
+    ok(ept_protect(EPT, 0, PAGES_1G, EPT_ACCESS_R));
+    assert_int_equal(world->store_count, 1);
+    world_close();
+}
+
+static void test_protect_errors(void **state)
+{
+    (void)state;
+    map_ram(&plain, 4 * MIB);
+    assert_int_equal(ept_protect(EPT, 0, 1, EPT_ACCESS_X), EPT_EOPNOTSUPP);
+    assert_int_equal(ept_protect(EPT, 0, 1, EPT_ACCESS_W), EPT_EINVAL);
+    assert_int_equal(ept_protect(EPT, 0, 1, EPT_ACCESS_W | EPT_ACCESS_X), EPT_EINVAL);
+    assert_int_equal(ept_protect(EPT, 0, 1, 8), EPT_EINVAL);
+    assert_int_equal(ept_protect(EPT, 0, 0, EPT_ACCESS_R), EPT_EINVAL);
+    assert_int_equal(ept_protect(EPT, 8, 1, EPT_ACCESS_R), EPT_EINVAL);
+    assert_int_equal(ept_protect(EPT, PAGE, ~0ull, EPT_ACCESS_R), EPT_EINVAL);
+    assert_int_equal(ept_protect(EPT, ~0xfffull, 2, EPT_ACCESS_R), EPT_EINVAL);
+    assert_int_equal(ept_protect(EPT, ~0xfffull, 1, EPT_ACCESS_R), EPT_ENOENT);
+    assert_int_equal(ept_protect(EPT, 4 * MIB, 1, EPT_ACCESS_R), EPT_ENOENT);
+    assert_int_equal(ept_protect(EPT, 0, 1025, EPT_ACCESS_R), EPT_ENOENT);
+    assert_int_equal(ept_unprotect(EPT, 0, 1025), EPT_ENOENT);
+    assert_int_equal(ept_unprotect(EPT, 12, 1), EPT_EINVAL);
+    assert_int_equal(EPT->stats.splits, 0);
+    assert_false(owed());
+    world_close();
+}
+
+/* Not above the full rights; raising owes nothing; nothing happens when nothing changes. */
+static void test_rights(void **state)
+{
+    (void)state;
+    world_open(&modern, GIB);
+    ok(ept_map(EPT, 0, 0, 2 * MIB, EPT_ACCESS_RX, EPT_MEMTYPE_WB));
+    ok(ept_protect(EPT, 0, 512, EPT_ACCESS_RWX));
+    assert_int_equal(at(0).access, EPT_ACCESS_RX);
+    ok(ept_protect(EPT, 0, 1, EPT_ACCESS_RX));
+    assert_int_equal(EPT->stats.splits, 0);
+    ok(ept_protect(EPT, 0, 1, EPT_ACCESS_RW));
+    assert_int_equal(at(0).access, EPT_ACCESS_R);
+    assert_true(owed());
+    ok(ept_protect(EPT, 0, 1, EPT_ACCESS_RX));
+    assert_int_equal(at(0).access, EPT_ACCESS_RX);
+    assert_false(owed());
+    ok(ept_protect(EPT, 0, 1, EPT_ACCESS_X));
+    assert_int_equal(at(0).hardware, EPT_ACCESS_X);
+    assert_true(owed());
+    ok(ept_protect(EPT, 0, 1, EPT_ACCESS_NONE));
+    assert_true(owed());
+    ok(ept_protect(EPT, 0, 1, EPT_ACCESS_NONE));
+    assert_false(owed());
+    ok(ept_unprotect(EPT, 0, 1));
+    assert_false(owed());
+    assert_int_equal(at(0).access, EPT_ACCESS_RX);
+    /* Out of a leaf that nothing was cached of. */
+    ok(ept_protect(EPT, 0, 512, EPT_ACCESS_NONE));
+    owed();
+    assert_int_equal(at(0).level, 2);
+    ok(ept_unprotect(EPT, 7 * PAGE, 1));
+    assert_false(owed());
+    assert_int_equal(at(7 * PAGE).access, EPT_ACCESS_RX);
+    assert_int_equal(at(8 * PAGE).access, EPT_ACCESS_NONE);
+    world_close();
+}
+
+static void test_merge_single(void **state)
+{
+    (void)state;
+    map_ram(&modern, 64 * MIB);
+    for (unsigned i = 0; i < 10; i++) {
+        ok(ept_protect(EPT, 9 * PAGE, 1, EPT_ACCESS_R));
+        assert_true(owed());
+        ok(ept_unprotect(EPT, 9 * PAGE, 1));
+        assert_false(owed());
+    }
+    /* It waits: no thrashing. */
+    assert_int_equal(EPT->stats.splits, 1);
+    assert_int_equal(EPT->stats.merges, 0);
+    /* Eight more push it out. */
+    for (unsigned i = 1; i <= EPT_QUEUE_MAX; i++) {
+        ok(ept_protect(EPT, i * 2 * MIB, 1, EPT_ACCESS_R));
+        ok(ept_unprotect(EPT, i * 2 * MIB, 1));
+        assert_int_equal(EPT->stats.merges, i == EPT_QUEUE_MAX);
+    }
+    assert_int_equal(at(9 * PAGE).level, 2);
+    assert_true(owed());
+    assert_int_equal(ept_reclaim(EPT), EPT_QUEUE_MAX);
+    assert_true(owed());
+    assert_int_equal(EPT->stats.tables, EPT_TABLES_BASE + EPT_TABLES_PER_GIB);
+    world_check_bookkeeping();
+    world_close();
+}
+
+static void test_merge_range(void **state)
+{
+    (void)state;
+    map_ram(&modern, 64 * MIB);
+    /* A range call that makes a table uniform merges it. */
+    ok(ept_protect(EPT, 9 * PAGE, 16, EPT_ACCESS_R));
+    ok(ept_unprotect(EPT, 9 * PAGE, 16));
+    assert_int_equal(EPT->stats.merges, 1);
+    assert_int_equal(at(0).level, 2);
+    /* Page by page, then the last by a range. */
+    for (unsigned i = 0; i < 512; i++)
+        ok(ept_protect(EPT, i * PAGE, 1, EPT_ACCESS_NONE));
+    assert_int_equal(at(0).level, 1);
+    for (unsigned i = 511; i >= 2; i--)
+        ok(ept_unprotect(EPT, i * PAGE, 1));
+    ok(ept_unprotect(EPT, 0, 2));
+    assert_int_equal(at(0).level, 2);
+    /* Two halves that are protected alike. */
+    ok(ept_protect(EPT, 0, 256, EPT_ACCESS_R));
+    assert_int_equal(at(0).level, 1);
+    ok(ept_protect(EPT, MIB, 256, EPT_ACCESS_R));
+    assert_int_equal(at(0).level, 2);
+    assert_int_equal(at(0).access, EPT_ACCESS_R);
+    assert_true(owed());
+    /* Everything is single-page: found when it is covered. */
+    ok(ept_unprotect(EPT, 0, 1));
+    ok(ept_protect(EPT, 0, 512, EPT_ACCESS_R));
+    assert_int_equal(at(0).level, 2);
+    world_check_bookkeeping();
+    world_close();
+}
+
+/* Flags that a CPU has set survive a split and a merge, also when they are set at the last moment.
+ */
+static void set_dirty_late(struct world *w, volatile uint64_t *slot)
+{
+    if ((*slot & ENTRY_LEAF) && (*slot & ENTRY_W))
+        *slot |= ENTRY_A | ENTRY_D;
+    (void)w;
+}
+
+static void test_flags(void **state)
+{
+    (void)state;
+    map_ram(&modern, 4 * MIB);
+    world->before = set_dirty_late;
+    ok(ept_protect(EPT, PAGE, 1, EPT_ACCESS_R));
+    world->before = NULL;
+    for (unsigned i = 2; i < 512; i++)
+        assert_int_equal(at(i * PAGE).entry & 0x300, 0x300);
+    assert_true(owed());
+    ok(ept_protect(EPT, 2 * MIB, 1, EPT_ACCESS_R));
+    assert_int_equal(at(2 * MIB + PAGE).entry & 0x300, 0);
+    world->before = set_dirty_late;
+    ok(ept_protect(EPT, 2 * MIB + PAGE, 1, EPT_ACCESS_RX));
+    ok(ept_protect(EPT, 2 * MIB + PAGE, 1, EPT_ACCESS_RW));
+    world->before = NULL;
+    assert_int_equal(at(2 * MIB + PAGE).entry & 0x300, 0x300);
+    ok(ept_unprotect(EPT, 2 * MIB, 512));
+    assert_int_equal(at(2 * MIB).level, 2);
+    assert_int_equal(at(2 * MIB).entry & 0x300, 0x300);
+    ok(ept_protect(EPT, 3 * MIB, 1, EPT_ACCESS_R));
+    assert_int_equal(at(2 * MIB + 5 * PAGE).entry & 0x300, 0x300);
+    world_close();
+}
+
+static void test_prepare(void **state)
+{
+    uint64_t list[6] = {PAGE, 2 * MIB, 7 * PAGE, PAGE, 6 * MIB, 1 * GIB};
+    ept_slot slots[6];
+    size_t bad;
+
+    (void)state;
+    map_ram(&modern, 64 * MIB);
+    assert_int_equal(ept_prepare(EPT, 0, 0), EPT_EINVAL);
+    assert_int_equal(ept_prepare(EPT, 3, 1), EPT_EINVAL);
+    assert_int_equal(ept_prepare(EPT, 64 * MIB - PAGE, 2), EPT_ENOENT);
+    ok(ept_prepare(EPT, MIB, 1024));
+    ok(ept_prepare(EPT, 9 * MIB, 1));
+    assert_int_equal(EPT->stats.splits, 3);
+    ept_relax(EPT, MIB, 1024);
+    ept_relax(EPT, 9 * MIB, 1);
+    assert_int_equal(EPT->stats.merges, 3);
+    assert_int_equal(EPT->stats.tables, EPT_TABLES_BASE + EPT_TABLES_PER_GIB + EPT->limbo_count);
+    world_flush();
+    /* Prepared ranges are protected without memory. */
+    ok(ept_prepare(EPT, MIB, 1024));
+    world->budget = 0;
+    ok(ept_protect(EPT, MIB, 1024, EPT_ACCESS_NONE));
+    world->budget = WORLD_PAGES;
+    assert_true(owed());
+    ok(ept_unprotect(EPT, 0, 16384));
+    owed();
+    /* Lists. */
+    assert_int_equal(ept_prepare_list(EPT, list, 6, slots, &bad), EPT_ENOENT);
+    assert_int_equal(bad, 5);
+    assert_int_equal(at(0).level, 2);
+    assert_int_equal(at(6 * MIB).level, 2);
+    list[5] = 5;
+    assert_int_equal(ept_prepare_list(EPT, list, 6, slots, &bad), EPT_EINVAL);
+    owed();
+    for (unsigned access = 0; access < 8; access++) {
+        if (ept_access_check(EPT, access))
+            continue;
+        ok(ept_prepare_list(EPT, list, 5, slots, &bad));
+        owed();
+        ept_protect_list(EPT, list, slots, 5, access);
+        owed();
+        for (unsigned i = 0; i < 5; i++) {
+            assert_int_equal(at(list[i]).access, access);
+            assert_int_equal(at(list[i] + PAGE).access, EPT_ACCESS_RWX);
+        }
+        for (unsigned i = 0; i < 5; i++)
+            ok(ept_unprotect(EPT, list[i], 1));
+        world_check_bookkeeping();
+    }
+    ept_reclaim(EPT);
+    assert_int_equal(at(0).level, 2);
+    world_close();
+}
+
+/* While ranges are prepared nothing is pushed out of the queue; nothing is lost by that. */
+static void test_held(void **state)
+{
+    (void)state;
+    map_ram(&modern, 64 * MIB);
+    for (unsigned i = 0; i < EPT_QUEUE_MAX + 4; i++)
+        ok(ept_protect(EPT, i * 2 * MIB, 1, EPT_ACCESS_R));
+    ok(ept_prepare(EPT, 60 * MIB, 1));
+    for (unsigned i = 0; i < EPT_QUEUE_MAX + 4; i++)
+        ok(ept_protect(EPT, i * 2 * MIB, 1, EPT_ACCESS_RWX));
+    assert_int_equal(EPT->stats.merges, 0);
+    assert_int_equal(at(60 * MIB).level, 1);
+    ept_relax(EPT, 60 * MIB, 1);
+    assert_int_equal(ept_reclaim(EPT), EPT_QUEUE_MAX + 4);
+    assert_int_equal(EPT->stats.tables - EPT->limbo_count, EPT_TABLES_BASE + EPT_TABLES_PER_GIB);
+    world_close();
+}
+
+static void test_fault(void **state)
+{
+    (void)state;
+    map_ram(&modern, 4 * MIB);
+    ok(ept_protect(EPT, PAGE, 1, EPT_ACCESS_RX));
+    owed();
+    assert_int_equal(ept_fault(EPT, PAGE + 5, EPT_ACCESS_W), EPT_FAULT_DENIED);
+    assert_int_equal(ept_fault(EPT, PAGE, EPT_ACCESS_RW), EPT_FAULT_DENIED);
+    assert_int_equal(ept_fault(EPT, PAGE, EPT_ACCESS_R), EPT_FAULT_SPURIOUS);
+    assert_int_equal(ept_fault(EPT, PAGE, EPT_ACCESS_X), EPT_FAULT_SPURIOUS);
+    assert_int_equal(ept_fault(EPT, 2 * MIB, EPT_ACCESS_W), EPT_FAULT_SPURIOUS);
+    assert_int_equal(ept_fault(EPT, 4 * MIB, EPT_ACCESS_R), EPT_FAULT_UNMAPPED);
+    assert_int_equal(ept_fault(EPT, 4 * GIB, EPT_ACCESS_R), EPT_FAULT_UNMAPPED);
+    assert_int_equal(ept_fault(EPT, ~0ull, EPT_ACCESS_R), EPT_FAULT_UNMAPPED);
+    assert_false(owed());
+    world_close();
+}
+
+static void test_nx_huge(void **state)
+{
+    (void)state;
+    map_ram(&nx_huge, 2 * GIB);
+    assert_int_equal(at(0).hardware, EPT_ACCESS_RW);
+    assert_int_equal(at(0).access, EPT_ACCESS_RWX);
+    assert_int_equal(ept_fault(EPT, GIB + 2 * MIB + PAGE, EPT_ACCESS_X), EPT_FAULT_RESOLVED);
+    assert_true(owed());
+    assert_int_equal(at(GIB + 2 * MIB + PAGE).level, 1);
+    assert_int_equal(at(GIB + 2 * MIB + PAGE).hardware, EPT_ACCESS_RWX);
+    assert_int_equal(at(GIB + 4 * MIB).level, 2);
+    assert_int_equal(at(GIB + 4 * MIB).hardware, EPT_ACCESS_RW);
+    /* It stays split while the guest may execute from it. */
+    ok(ept_protect(EPT, GIB + 2 * MIB, 512, EPT_ACCESS_RX));
+    ok(ept_unprotect(EPT, GIB + 2 * MIB, 512));
+    ept_reclaim(EPT);
+    assert_int_equal(at(GIB + 2 * MIB).level, 1);
+    owed();
+    ok(ept_protect(EPT, GIB + 2 * MIB, 512, EPT_ACCESS_RW));
+    assert_int_equal(at(GIB + 2 * MIB).level, 2);
+    assert_true(owed());
+    /* Execution is not allowed: no split for nothing. */
+    assert_int_equal(ept_fault(EPT, GIB + 2 * MIB, EPT_ACCESS_X), EPT_FAULT_DENIED);
+    /* Lowering a right that the hardware never had owes nothing. */
+    ok(ept_unprotect(EPT, GIB + 2 * MIB, 512));
+    ok(ept_protect(EPT, GIB + 2 * MIB, 512, EPT_ACCESS_RW));
+    assert_false(owed());
+    ok(ept_unprotect(EPT, GIB + 2 * MIB, 512));
+    /* Without memory the leaf stays as it is, once what is at hand is used up. */
+    world->budget = 0;
+    while (EPT->cache_count || EPT->limbo_count)
+        assert_int_equal(ept_fault(EPT, GIB + 16 * MIB + EPT->stats.splits * 2 * MIB, EPT_ACCESS_X),
+                         EPT_FAULT_RESOLVED);
+    assert_int_equal(ept_fault(EPT, GIB + 8 * MIB, EPT_ACCESS_X), EPT_FAULT_NOMEM);
+    assert_int_equal(at(GIB + 8 * MIB).level, 2);
+    world->budget = WORLD_PAGES;
+    world_close();
+}
+
+static void test_alias(void **state)
+{
+    const uint64_t window = 3 * GIB;
+
+    (void)state;
+    map_ram(&modern, 64 * MIB);
+    assert_int_equal(ept_alias(EPT, 1, 1, window, EPT_ACCESS_R), EPT_EINVAL);
+    assert_int_equal(ept_alias(EPT, 0, 1, window + 1, EPT_ACCESS_R), EPT_EINVAL);
+    assert_int_equal(ept_alias(EPT, 0, 0, window, EPT_ACCESS_R), EPT_EINVAL);
+    assert_int_equal(ept_alias(EPT, 0, 1, window, EPT_ACCESS_NONE), EPT_EINVAL);
+    assert_int_equal(ept_alias(EPT, 0, 1, window, EPT_ACCESS_X), EPT_EINVAL);
+    assert_int_equal(ept_alias(EPT, 0, 1, 4 * GIB, EPT_ACCESS_R), EPT_ENOENT);
+    assert_int_equal(ept_alias(EPT, 64 * MIB, 1, window, EPT_ACCESS_R), EPT_ENOENT);
+    assert_int_equal(ept_alias(EPT, 0, 2, PAGE, EPT_ACCESS_R), EPT_EEXIST);
+    assert_int_equal(ept_unalias(EPT, window, 1), EPT_ENOENT);
+    assert_int_equal(ept_unalias(EPT, PAGE, 1), EPT_EINVAL);
+    assert_int_equal(EPT->stats.splits, 0);
+    ok(ept_alias(EPT, 5 * PAGE, 2, window, EPT_ACCESS_RW));
+    assert_true(owed()); /* the large leaf was split */
+    ok(ept_alias(EPT, 5 * PAGE, 1, window + 10 * PAGE, EPT_ACCESS_RX));
+    assert_false(owed());
+    assert_int_equal(ept_alias(EPT, window, 1, window + 20 * PAGE, EPT_ACCESS_R), EPT_EINVAL);
+    assert_int_equal(ept_alias(EPT, 0, 1, window + PAGE, EPT_ACCESS_R), EPT_EEXIST);
+    assert_int_equal(ept_alias_count(EPT, 5 * PAGE), 2);
+    assert_int_equal(ept_alias_count(EPT, 6 * PAGE), 1);
+    assert_int_equal(ept_alias_count(EPT, window), 0);
+    assert_int_equal(ept_alias_count(EPT, 7 * PAGE), 0);
+    assert_int_equal(at(window).hpa, 8 * GIB + 5 * PAGE);
+    assert_int_equal(at(window + 10 * PAGE + 3).hpa, 8 * GIB + 5 * PAGE + 3);
+    assert_int_equal(at(window).full, EPT_ACCESS_RW);
+    assert_true(at(window).alias);
+    assert_true(at(5 * PAGE).aliased);
+    /* Protections of their own. */
+    ok(ept_protect(EPT, 5 * PAGE, 1, EPT_ACCESS_NONE));
+    assert_int_equal(at(window).access, EPT_ACCESS_RW);
+    ok(ept_protect(EPT, window, 1, EPT_ACCESS_NONE));
+    assert_int_equal(at(window + 10 * PAGE).access, EPT_ACCESS_RX);
+    ok(ept_unprotect(EPT, window, 1));
+    assert_int_equal(at(window).access, EPT_ACCESS_RW);
+    owed();
+    /* The table is not merged under the mark, and the page not unmapped under its aliases. */
+    ok(ept_unprotect(EPT, 0, 512));
+    assert_int_equal(at(0).level, 1);
+    assert_int_equal(ept_unmap(EPT, 0, 2 * MIB), EPT_EEXIST);
+    assert_int_equal(ept_unmap(EPT, window, PAGE), EPT_EINVAL);
+    ok(ept_unalias(EPT, window, 2));
+    assert_true(owed());
+    assert_int_equal(ept_alias_count(EPT, 5 * PAGE), 1);
+    assert_int_equal(ept_unalias(EPT, window, 1), EPT_ENOENT);
+    ok(ept_protect(EPT, window + 10 * PAGE, 1, EPT_ACCESS_NONE));
+    assert_true(owed());
+    ok(ept_unalias(EPT, window + 10 * PAGE, 1));
+    assert_true(owed()); /* its tables were freed */
+    assert_false(at(5 * PAGE).aliased);
+    ept_reclaim(EPT);
+    assert_int_equal(at(0).level, 2);
+    world_close();
+}
+
+static void test_alias_many(void **state)
+{
+    const uint64_t window = 3 * GIB;
+
+    (void)state;
+    map_ram(&modern, 4 * MIB);
+    for (unsigned i = 0; i < 3000; i++)
+        ok(ept_alias(EPT, PAGE, 1, window + i * PAGE, EPT_ACCESS_R));
+    assert_int_equal(ept_alias_count(EPT, PAGE), 3000);
+    /* From the middle, the end and the beginning of the list. */
+    ok(ept_unalias(EPT, window + 1000 * PAGE, 500));
+    ok(ept_unalias(EPT, window, 1));
+    ok(ept_unalias(EPT, window + 2999 * PAGE, 1));
+    assert_int_equal(ept_alias_count(EPT, PAGE), 2498);
+    ok(ept_unalias(EPT, window + PAGE, 999));
+    ok(ept_unalias(EPT, window + 1500 * PAGE, 1499));
+    assert_int_equal(ept_alias_count(EPT, PAGE), 0);
+    world_close();
+}
+
+/* What a CPU's write does to the tables: false if it faults for good. */
+static bool cpu_write(uint64_t gpa)
+{
+    struct walk walk = world_walk(world_memory(), gpa);
+
+    if (!(walk.rights & EPT_ACCESS_W) || walk.level > 3) {
+        if (ept_fault(EPT, gpa, EPT_ACCESS_W) != EPT_FAULT_RESOLVED)
+            return false;
+        walk = world_walk(world_memory(), gpa);
+        assert_true(walk.rights & EPT_ACCESS_W);
+    }
+    if (EPT->features.accessed_dirty)
+        *(uint64_t *)(world_memory() + (walk.at - WORLD_PHYS_BASE)) |= ENTRY_A | ENTRY_D;
+    return true;
+}
+
+static void check_dirty(uint64_t gpa, uint64_t pages, uint64_t capacity, const uint64_t *expect,
+                        uint64_t count, uint64_t remaining)
+{
+    uint64_t buffer[64];
+    uint64_t rest;
+
+    assert_int_equal(ept_dirty(EPT, gpa, pages, buffer, capacity, &rest), count);
+    assert_int_equal(rest, remaining);
+    assert_memory_equal(buffer, expect, count * sizeof(uint64_t));
+}
+
+static void dirty_with(const struct ept_features *features)
+{
+    const uint64_t window = 3 * GIB;
+    uint64_t buffer[4];
+    uint64_t rest;
+
+    map_ram(features, 64 * MIB);
+    assert_true(cpu_write(10 * PAGE));
+    assert_int_equal(ept_track(EPT, 1, 1, true), EPT_EINVAL);
+    assert_int_equal(ept_track(EPT, 64 * MIB, 1, true), EPT_ENOENT);
+    assert_int_equal(ept_dirty(EPT, 0, 1, buffer, 4, &rest), EPT_EINVAL);
+    ok(ept_track(EPT, 4 * PAGE, 1100, true));
+    assert_true(owed());
+    /* Nothing is dirty that was written before. */
+    check_dirty(4 * PAGE, 1100, 64, NULL, 0, 0);
+    assert_int_equal(ept_dirty(EPT, 3 * PAGE, 2, buffer, 4, &rest), EPT_EINVAL);
+    assert_int_equal(ept_dirty(EPT, 4 * PAGE, 1101, buffer, 4, &rest), EPT_EINVAL);
+    assert_int_equal(ept_dirty(EPT, 4 * PAGE + 1, 1, buffer, 4, &rest), EPT_EINVAL);
+    assert_int_equal(ept_dirty(EPT, 4 * GIB, 1, buffer, 4, &rest), EPT_ENOENT);
+    assert_true(cpu_write(3 * PAGE));
+    assert_true(cpu_write(4 * PAGE));
+    assert_true(cpu_write(4 * PAGE));
+    assert_true(cpu_write(500 * PAGE));
+    assert_true(cpu_write(1103 * PAGE));
+    ept_mark_dirty(EPT, 600 * PAGE - 1, 2);
+    ept_mark_dirty(EPT, 2 * PAGE, 100);
+    assert_false(owed());
+    check_dirty(4 * PAGE, 1100, 2, (uint64_t[]){4 * PAGE, 500 * PAGE}, 2, 3);
+    assert_true(owed());
+    check_dirty(4 * PAGE, 1100, 0, NULL, 0, 3);
+    assert_false(owed());
+    check_dirty(4 * PAGE, 1100, 64, (uint64_t[]){599 * PAGE, 600 * PAGE, 1103 * PAGE}, 3, 0);
+    assert_true(owed());
+    check_dirty(4 * PAGE, 1100, 64, NULL, 0, 0);
+    assert_false(owed());
+    /* Through aliases, made before and after. */
+    ok(ept_alias(EPT, 3 * PAGE, 3, window, EPT_ACCESS_RW));
+    ok(ept_track(EPT, 3 * PAGE, 1, true));
+    ok(ept_track(EPT, 4 * PAGE, 1, true));
+    owed();
+    assert_true(at(window).tracked);
+    assert_true(at(window + PAGE).tracked);
+    assert_int_equal(ept_track(EPT, window, 1, true), EPT_EINVAL);
+    assert_true(cpu_write(window));
+    assert_true(cpu_write(window + PAGE));
+    assert_true(cpu_write(4 * PAGE));
+    ept_mark_dirty(EPT, window + 2 * PAGE, 1);
+    check_dirty(3 * PAGE, 3, 64, (uint64_t[]){3 * PAGE, 4 * PAGE, 5 * PAGE}, 3, 0);
+    assert_true(owed());
+    check_dirty(3 * PAGE, 3, 64, NULL, 0, 0);
+    /* An alias that goes away leaves what was written through it. */
+    assert_true(cpu_write(window + PAGE));
+    ok(ept_unalias(EPT, window, 3));
+    owed();
+    check_dirty(3 * PAGE, 3, 64, (uint64_t[]){4 * PAGE}, 1, 0);
+    owed();
+    /* Protection and tracking do not disturb one another. */
+    assert_true(cpu_write(7 * PAGE));
+    ok(ept_protect(EPT, 7 * PAGE, 2, EPT_ACCESS_R));
+    assert_true(owed());
+    assert_false(cpu_write(7 * PAGE));
+    assert_false(cpu_write(8 * PAGE));
+    assert_int_equal(ept_fault(EPT, 8 * PAGE, EPT_ACCESS_W), EPT_FAULT_DENIED);
+    ok(ept_unprotect(EPT, 7 * PAGE, 2));
+    assert_false(owed());
+    check_dirty(3 * PAGE, 64, 64, (uint64_t[]){7 * PAGE}, 1, 0);
+    owed();
+    assert_true(cpu_write(8 * PAGE));
+    check_dirty(3 * PAGE, 64, 64, (uint64_t[]){8 * PAGE}, 1, 0);
+    owed();
+    ok(ept_protect(EPT, 0, 2048, EPT_ACCESS_NONE));
+    owed();
+    ept_mark_dirty(EPT, 7 * PAGE, 1);
+    check_dirty(3 * PAGE, 64, 64, (uint64_t[]){7 * PAGE}, 1, 0);
+    assert_false(owed()); /* no translation of it can be cached */
+    ok(ept_unprotect(EPT, 0, 2048));
+    assert_int_equal(at(0).level, 1);
+    assert_int_equal(ept_unmap(EPT, 0, 4 * MIB), EPT_EINVAL);
+    owed();
+    /* The end of tracking: merged again. */
+    ok(ept_track(EPT, 0, 2048, false));
+    assert_int_equal(EPT->tracked_count, 0);
+    assert_int_equal(at(0).level, 2);
+    assert_int_equal(at(4 * MIB - 1).level, 2);
+    owed();
+    world_check_bookkeeping();
+    world_close();
+}
+
+static void test_dirty(void **state)
+{
+    (void)state;
+    dirty_with(&modern);
+}
+
+static void test_dirty_without_flags(void **state)
+{
+    (void)state;
+    dirty_with(&no_dirty);
+}
+
+static void test_intervals(void **state)
+{
+    uint64_t buffer[1];
+    uint64_t rest;
+
+    (void)state;
+    map_ram(&modern, 64 * MIB);
+    for (unsigned i = 0; i < EPT_TRACKED_MAX; i++)
+        ok(ept_track(EPT, i * 2 * PAGE, 1, true));
+    assert_int_equal(ept_track(EPT, EPT_TRACKED_MAX * 2 * PAGE, 1, true), EPT_ENOMEM);
+    assert_false(at(EPT_TRACKED_MAX * 2 * PAGE).tracked);
+    ok(ept_track(EPT, PAGE, 1, true));
+    assert_int_equal(EPT->tracked_count, EPT_TRACKED_MAX - 1);
+    ok(ept_track(EPT, 200 * PAGE, 3, true));
+    assert_int_equal(ept_track(EPT, 201 * PAGE, 1, false), EPT_ENOMEM);
+    assert_true(at(201 * PAGE).tracked);
+    ok(ept_track(EPT, 0, 202, true));
+    assert_int_equal(EPT->tracked_count, 1);
+    assert_int_equal(ept_dirty(EPT, 0, 203, buffer, 1, &rest), 0);
+    ok(ept_track(EPT, 100 * PAGE, 3, false));
+    assert_int_equal(EPT->tracked_count, 2);
+    assert_int_equal(ept_dirty(EPT, 0, 203, buffer, 1, &rest), EPT_EINVAL);
+    assert_int_equal(ept_dirty(EPT, 0, 100, buffer, 1, &rest), 0);
+    assert_int_equal(ept_dirty(EPT, 103 * PAGE, 100, buffer, 1, &rest), 0);
+    world_close();
+}
+
+static void test_allows(void **state)
+{
+    (void)state;
+    map_ram(&no_dirty, 4 * MIB);
+    ok(ept_protect(EPT, PAGE, 1, EPT_ACCESS_R));
+    ok(ept_track(EPT, 3 * MIB, 1, true));
+    assert_true(ept_allows(EPT, 0, PAGE, EPT_ACCESS_RW));
+    assert_true(ept_allows(EPT, 4 * GIB, 0, EPT_ACCESS_RW));
+    assert_false(ept_allows(EPT, 0, PAGE + 1, EPT_ACCESS_RW));
+    assert_true(ept_allows(EPT, 0, 4 * MIB, EPT_ACCESS_R));
+    assert_false(ept_allows(EPT, 0, 4 * MIB + 1, EPT_ACCESS_R));
+    assert_true(ept_allows(EPT, 3 * MIB, PAGE, EPT_ACCESS_W));
+    assert_false(ept_allows(EPT, 5 * PAGE, ~0ull, EPT_ACCESS_R));
+    assert_false(ept_allows(EPT, ~0ull, 2, EPT_ACCESS_R));
+    world_close();
+}
+
+/* Table memory comes back from the queue and from limbo before a call fails. */
+static void test_memory_pressure(void **state)
+{
+    uint64_t flushes;
+
+    (void)state;
+    map_ram(&modern, 64 * MIB);
+    world->budget = world->in_use;
+    for (unsigned i = EPT->cache_count; i; i--)
+        ok(ept_protect(EPT, 32 * MIB + i * 2 * MIB, 1, EPT_ACCESS_R));
+    assert_int_equal(ept_protect(EPT, 0, 1, EPT_ACCESS_R), EPT_ENOMEM);
+    assert_int_equal(at(0).access, EPT_ACCESS_RWX);
+    world->budget = world->in_use + 1;
+    ok(ept_protect(EPT, 0, 1, EPT_ACCESS_R));
+    assert_int_equal(ept_protect(EPT, 2 * MIB, 1, EPT_ACCESS_R), EPT_ENOMEM);
+    ok(ept_unprotect(EPT, 0, 1));
+    flushes = world->flushes;
+    ok(ept_protect(EPT, 2 * MIB, 1, EPT_ACCESS_R));
+    assert_int_equal(world->flushes, flushes + 1);
+    assert_int_equal(at(0).level, 2);
+    world_close();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_init),
+        cmocka_unit_test(test_map_sizes),
+        cmocka_unit_test(test_map_errors),
+        cmocka_unit_test(test_unmap),
+        cmocka_unit_test(test_protect_edges),
+        cmocka_unit_test(test_protect_errors),
+        cmocka_unit_test(test_rights),
+        cmocka_unit_test(test_merge_single),
+        cmocka_unit_test(test_merge_range),
+        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_prepare),
+        cmocka_unit_test(test_held),
+        cmocka_unit_test(test_fault),
+        cmocka_unit_test(test_nx_huge),
+        cmocka_unit_test(test_alias),
+        cmocka_unit_test(test_alias_many),
+        cmocka_unit_test(test_dirty),
+        cmocka_unit_test(test_dirty_without_flags),
+        cmocka_unit_test(test_intervals),
+        cmocka_unit_test(test_allows),
+        cmocka_unit_test(test_memory_pressure),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
