@@ -32,7 +32,7 @@ endef
 
 # The hypervisor: freestanding, linked high, no vector registers (the guest's stay live in root mode).
 HV_CFLAGS := -std=c11 -O2 -g $(COMMON_WARN) -I. -Iguest/include -ffreestanding -fno-pic -fno-pie \
-	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-omit-frame-pointer -fcf-protection=none \
+	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-omit-frame-pointer -momit-leaf-frame-pointer -fcf-protection=none \
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fno-strict-aliasing -MMD -MP
 HV_LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack -T linker.ld
 HV_C := $(sort $(wildcard hv/*.c vmx/*.c ept/*.c))
@@ -89,7 +89,7 @@ $(BUILD)/tests/%.elf: $(BUILD)/tests/%.o $(GUEST_START) $(GUEST_LIB) guest/runti
 # host. UNIT_FLAGS_test_NAME: more flags for that one.
 include tests/unit/sources.mk
 UNIT_CFLAGS := -std=c11 -g -O1 -I. -Iguest/include $(COMMON_WARN) -fsanitize=address,undefined \
-	-fno-sanitize-recover=all -fno-omit-frame-pointer -MMD -MP
+	-fno-sanitize-recover=all -fno-omit-frame-pointer -momit-leaf-frame-pointer -MMD -MP
 # ONLY=TEXT limits the tests to those with TEXT in their name (unit/test_x, boot/x, hostile/x).
 UNIT_TESTS := $(foreach test,$(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c))),\
 	$(if $(ONLY),$(if $(findstring $(ONLY),unit/$(test)),$(test)),$(test)))
@@ -105,10 +105,11 @@ $(BUILD)/unit/$1.objects/%.o: %.c $(BUILD)/flags/unit-$1
 	$$(call say,CC,$$<)
 	$(Q)$(CC) $(UNIT_CFLAGS) $(UNIT_FLAGS_$1) -c $$< -o $$@
 
-$(BUILD)/unit/$1: $(patsubst %.c,$(BUILD)/unit/$1.objects/%.o,tests/unit/$1.c $(UNIT_$1))
+$(BUILD)/unit/$1: $(patsubst %.asm,$(BUILD)/hv/%.asm.o,\
+		$(patsubst %.c,$(BUILD)/unit/$1.objects/%.o,tests/unit/$1.c $(UNIT_$1)))
 	$(Q)$(CC) $(UNIT_CFLAGS) $(UNIT_FLAGS_$1) -o $$@ $$^ -lcmocka
 
--include $(patsubst %.c,$(BUILD)/unit/$1.objects/%.d,tests/unit/$1.c $(UNIT_$1))
+-include $(patsubst %.c,$(BUILD)/unit/$1.objects/%.d,$(filter %.c,tests/unit/$1.c $(UNIT_$1)))
 endef
 ifneq ($(filter unit-programs,$(MAKECMDGOALS)),)
 $(foreach test,$(UNIT_TESTS),$(eval $(call unit_test,$(test))))

@@ -190,16 +190,128 @@ static const struct row host_rows[] = {
     {NULL, {{VMCS_HOST_RIP, NOT_CANONICAL}}, VMCS_HOST_RIP, "canonical"},
 };
 
+/* With everything_caps(). */
+#define APIC_PROC2 (GOOD_PROC2 | VMX_PROC2_VIRTUAL_INTERRUPT_DELIVERY)
+#define APIC_FIELDS                                                                                \
+    {VMCS_PROC_CONTROLS, GOOD_PROC_SECONDARY | VMX_PROC_TPR_SHADOW},                               \
+    {                                                                                              \
+        VMCS_VIRTUAL_APIC_ADDRESS, TABLE                                                           \
+    }
+
+static const struct field_value state_posted[] = {
+    APIC_FIELDS,
+    {VMCS_PROC_CONTROLS2, APIC_PROC2},
+    {VMCS_PIN_CONTROLS, GOOD_PIN | VMX_PIN_POSTED_INTERRUPTS},
+    {VMCS_POSTED_INTERRUPT_VECTOR, 0xf2},
+    {VMCS_POSTED_INTERRUPT_DESCRIPTOR, TABLE + 64},
+    {0, 0},
+};
+
+static const struct field_value state_host_cet[] = {
+    {VMCS_EXIT_CONTROLS, GOOD_EXIT | VMX_EXIT_LOAD_CET | VMX_EXIT_LOAD_PKRS},
+    {VMCS_HOST_S_CET, CANONICAL_HOST | 5},
+    {VMCS_HOST_SSP, CANONICAL_HOST},
+    {VMCS_HOST_INTERRUPT_SSP_TABLE, CANONICAL_HOST},
+    {VMCS_HOST_PKRS, 0xffffffff},
+    {0, 0},
+};
+
+static const struct row newer_control_rows[] = {
+    {state_posted,
+     {{VMCS_PIN_CONTROLS, GOOD_PIN & ~VMX_PIN_EXTERNAL_INTERRUPT_EXITING}},
+     VMCS_PIN_CONTROLS,
+     "external-interrupt exiting"},
+    {state_posted,
+     {{VMCS_PROC_CONTROLS2, GOOD_PROC2}, {VMCS_TPR_THRESHOLD, 0}},
+     VMCS_PROC_CONTROLS2,
+     "posted interrupts need"},
+    {state_posted,
+     {{VMCS_EXIT_CONTROLS, GOOD_EXIT & ~VMX_EXIT_ACKNOWLEDGE_INTERRUPT}},
+     VMCS_EXIT_CONTROLS,
+     "acknowledge"},
+    {state_posted, {{VMCS_POSTED_INTERRUPT_VECTOR, 256}}, VMCS_POSTED_INTERRUPT_VECTOR, "255"},
+    {state_posted,
+     {{VMCS_POSTED_INTERRUPT_DESCRIPTOR, TABLE + 32}},
+     VMCS_POSTED_INTERRUPT_DESCRIPTOR,
+     "aligned"},
+    {NULL,
+     {{VMCS_PROC_CONTROLS2, GOOD_PROC2 | VMX_PROC2_SUB_PAGE_PERMISSIONS},
+      {VMCS_SPP_TABLE_POINTER, TABLE + 8}},
+     VMCS_SPP_TABLE_POINTER,
+     "aligned"},
+    {NULL,
+     {{VMCS_PROC_CONTROLS2, (GOOD_PROC2 & ~(VMX_PROC2_ENABLE_EPT | VMX_PROC2_ENABLE_PML |
+                                            VMX_PROC2_UNRESTRICTED_GUEST)) |
+                                VMX_PROC2_ENABLE_VM_FUNCTIONS},
+      {VMCS_VM_FUNCTION_CONTROLS, 1},
+      {VMCS_EPTP_LIST_ADDRESS, TABLE}},
+     VMCS_PROC_CONTROLS2,
+     "EPTP switching"},
+    {NULL,
+     {{VMCS_PROC_CONTROLS2, GOOD_PROC2 | VMX_PROC2_VMCS_SHADOWING},
+      {VMCS_VMREAD_BITMAP, TABLE + 8},
+      {VMCS_VMWRITE_BITMAP, TABLE}},
+     VMCS_VMREAD_BITMAP,
+     "aligned"},
+    {NULL,
+     {{VMCS_PROC_CONTROLS2, GOOD_PROC2 | VMX_PROC2_VMCS_SHADOWING},
+      {VMCS_VMREAD_BITMAP, TABLE},
+      {VMCS_VMWRITE_BITMAP, TOO_HIGH}},
+     VMCS_VMWRITE_BITMAP,
+     "width"},
+};
+
+static const struct row newer_host_rows[] = {
+    {state_host_cet, {{VMCS_HOST_S_CET, 0x40}}, VMCS_HOST_S_CET, "9:6"},
+    {state_host_cet, {{VMCS_HOST_S_CET, NOT_CANONICAL}}, VMCS_HOST_S_CET, "canonical"},
+    {state_host_cet, {{VMCS_HOST_SSP, 1}}, VMCS_HOST_SSP, "1:0"},
+    {state_host_cet, {{VMCS_HOST_SSP, NOT_CANONICAL}}, VMCS_HOST_SSP, "canonical"},
+    {state_host_cet,
+     {{VMCS_HOST_INTERRUPT_SSP_TABLE, NOT_CANONICAL}},
+     VMCS_HOST_INTERRUPT_SSP_TABLE,
+     "canonical"},
+    {state_host_cet, {{VMCS_HOST_PKRS, 1ull << 32}}, VMCS_HOST_PKRS, "63:32"},
+    {NULL,
+     {{VMCS_HOST_CR0, 0x80000033}, {VMCS_HOST_CR4, 0x2020 | CR4_CET}},
+     VMCS_HOST_CR4,
+     "CR0.WP"},
+};
+
+static void test_newer_states_pass(void **state)
+{
+    (void)state;
+    static const struct field_value *const overs[] = {state_posted, state_host_cet};
+    struct vmx_caps caps = everything_caps();
+    for (size_t i = 0; i < sizeof overs / sizeof overs[0]; i++) {
+        struct fake_vmcs vmcs;
+        struct vmx_violation first;
+        struct vmx_check_input input = {fake_read, &vmcs, &caps};
+        build(&vmcs, overs[i]);
+        if (vmx_check_first(&input, &first)) {
+            fail_msg("%s: %s", first.name, first.rule);
+        }
+    }
+}
+
 static void test_controls(void **state)
 {
     (void)state;
-    run_rows(vmx_check_controls, control_rows, sizeof control_rows / sizeof control_rows[0]);
+    struct vmx_caps recorded = record_caps(RECORD_COFFEE_LAKE);
+    struct vmx_caps everything = everything_caps();
+    run_rows(vmx_check_controls, &recorded, control_rows,
+             sizeof control_rows / sizeof control_rows[0]);
+    run_rows(vmx_check_controls, &everything, newer_control_rows,
+             sizeof newer_control_rows / sizeof newer_control_rows[0]);
 }
 
 static void test_host(void **state)
 {
     (void)state;
-    run_rows(vmx_check_host, host_rows, sizeof host_rows / sizeof host_rows[0]);
+    struct vmx_caps recorded = record_caps(RECORD_COFFEE_LAKE);
+    struct vmx_caps everything = everything_caps();
+    run_rows(vmx_check_host, &recorded, host_rows, sizeof host_rows / sizeof host_rows[0]);
+    run_rows(vmx_check_host, &everything, newer_host_rows,
+             sizeof newer_host_rows / sizeof newer_host_rows[0]);
 }
 
 static void assert_good(const struct field_value *over, const struct field_value *more)
@@ -370,6 +482,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_states_pass),
         cmocka_unit_test(test_boundary_states_pass),
+        cmocka_unit_test(test_newer_states_pass),
         cmocka_unit_test(test_controls),
         cmocka_unit_test(test_host),
         cmocka_unit_test(test_capabilities_decide),

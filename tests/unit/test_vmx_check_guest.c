@@ -163,6 +163,14 @@ static const struct row guest_rows[] = {
      VMCS_GUEST_LDTR_BASE,
      "canonical"},
     {NULL,
+     {{VMCS_GUEST_LDTR_ACCESS_RIGHTS, SEGMENT_PRESENT | SEGMENT_NOT_SYSTEM | SEGMENT_TYPE_LDT}},
+     VMCS_GUEST_LDTR_ACCESS_RIGHTS,
+     "S must be 0"},
+    {NULL,
+     {{VMCS_GUEST_LDTR_ACCESS_RIGHTS, SEGMENT_TYPE_LDT}},
+     VMCS_GUEST_LDTR_ACCESS_RIGHTS,
+     "P must be 1"},
+    {NULL,
      {{VMCS_GUEST_LDTR_ACCESS_RIGHTS, SEGMENT_PRESENT | 3}},
      VMCS_GUEST_LDTR_ACCESS_RIGHTS,
      "type must be 2"},
@@ -279,10 +287,37 @@ static const struct row guest_rows[] = {
     {state_pae, {{VMCS_GUEST_PDPTE3, TOO_HIGH | 1}}, VMCS_GUEST_PDPTE3, "PDPTE"},
 };
 
+/* With everything_caps(). */
+static const struct row newer_rows[] = {
+    {NULL,
+     {{VMCS_GUEST_CR0, 0x80000033}, {VMCS_GUEST_CR4, 0x2020 | CR4_CET}},
+     VMCS_GUEST_CR4,
+     "CR0.WP"},
+    {NULL,
+     {{VMCS_ENTRY_CONTROLS, GOOD_ENTRY_64 | VMX_ENTRY_LOAD_CET},
+      {VMCS_GUEST_S_CET, 0},
+      {VMCS_GUEST_SSP, 0},
+      {VMCS_GUEST_INTERRUPT_SSP_TABLE, NOT_CANONICAL}},
+     VMCS_GUEST_INTERRUPT_SSP_TABLE,
+     "canonical"},
+    {NULL,
+     {{VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_ENCLAVE}},
+     VMCS_GUEST_INTERRUPTIBILITY,
+     "needs SGX"},
+    {NULL,
+     {{VMCS_GUEST_PENDING_DEBUG, PENDING_DEBUG_RTM | PENDING_DEBUG_ENABLED},
+      {VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_MOV_SS}},
+     VMCS_GUEST_INTERRUPTIBILITY,
+     "RTM is pending"},
+};
+
 static void test_guest(void **state)
 {
     (void)state;
-    run_rows(vmx_check_guest, guest_rows, sizeof guest_rows / sizeof guest_rows[0]);
+    struct vmx_caps recorded = record_caps(RECORD_COFFEE_LAKE);
+    struct vmx_caps everything = everything_caps();
+    run_rows(vmx_check_guest, &recorded, guest_rows, sizeof guest_rows / sizeof guest_rows[0]);
+    run_rows(vmx_check_guest, &everything, newer_rows, sizeof newer_rows / sizeof newer_rows[0]);
 }
 
 int main(void)
