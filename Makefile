@@ -89,7 +89,7 @@ $(BUILD)/tests/%.elf: $(BUILD)/tests/%.o $(GUEST_START) $(GUEST_LIB) guest/runti
 # host. UNIT_FLAGS_test_NAME: more flags for that one.
 include tests/unit/sources.mk
 UNIT_CFLAGS := -std=c11 -g -O1 -I. -Iguest/include $(COMMON_WARN) -fsanitize=address,undefined \
-	-fno-sanitize-recover=all -fno-omit-frame-pointer -momit-leaf-frame-pointer -MMD -MP
+	-fno-sanitize-recover=all -fno-omit-frame-pointer -MMD -MP
 # ONLY=TEXT limits the tests to those with TEXT in their name (unit/test_x, boot/x, hostile/x).
 UNIT_TESTS := $(foreach test,$(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c))),\
 	$(if $(ONLY),$(if $(findstring $(ONLY),unit/$(test)),$(test)),$(test)))

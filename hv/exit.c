@@ -333,6 +333,18 @@ static bool unusual_exit(struct vcpu *vcpu, uint32_t reason)
     return exit_stop(vcpu, why);
 }
 
+uintptr_t vmx_handle_fast_exit(struct vmx_context *context)
+{
+    struct vcpu *vcpu = (struct vcpu *)context;
+    uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
+
+    if (reason == EXIT_REASON_VMCALL)
+        return hypercall_fast(vcpu);
+    if (reason == EXIT_REASON_EPT_VIOLATION)
+        return primitives_fast_violation(vcpu);
+    return (uintptr_t)context | VMX_EXIT_SLOW;
+}
+
 struct vmx_context *vmx_handle_exit(struct vmx_context *context)
 {
     struct vcpu *vcpu = (struct vcpu *)context;

@@ -13,7 +13,6 @@ enum {
     PDPTES = 4,
     PDPTE_PRESENT = 1u << 0,
     CR0_LMSW_BITS = CR0_PE | CR0_MP | CR0_EM | CR0_TS,
-    REG_RSP = 4,
 };
 
 #define CR0_DEFINED                                                                                \
@@ -127,12 +126,12 @@ static bool write_guest_cr4(struct vcpu *vcpu, uint64_t value)
 
 static uint64_t read_register(struct vcpu *vcpu, unsigned reg)
 {
-    return reg == REG_RSP ? vmread(VMCS_GUEST_RSP) : *vmx_reg(&vcpu->context.regs, reg);
+    return reg == VMX_REG_RSP ? vmread(VMCS_GUEST_RSP) : *vmx_reg(&vcpu->context.regs, reg);
 }
 
 static void write_register(struct vcpu *vcpu, unsigned reg, uint64_t value)
 {
-    if (reg == REG_RSP)
+    if (reg == VMX_REG_RSP)
         vmwrite(VMCS_GUEST_RSP, value);
     else
         *vmx_reg(&vcpu->context.regs, reg) = value;

@@ -6,17 +6,9 @@
 #include "vmx/instructions.h"
 
 enum {
-    RIGHTS_DPL_SHIFT = 5, /* of SS: the CPL (SDM 24.4.1) */
-    RIGHTS_DPL_MASK = 3,
-    PRINT_MAX = 4096, /* bytes a call, so that no guest keeps the console for long */
+    RIGHTS_DPL = 3 << 5, /* of SS: the CPL (SDM 24.4.1) */
+    PRINT_MAX = 4096,    /* bytes a call, so that no guest keeps the console for long */
 };
-
-static int64_t hc_nop(struct vcpu *vcpu, struct vmx_regs *regs)
-{
-    (void)vcpu;
-    (void)regs;
-    return 0;
-}
 
 static int64_t hc_print(struct vcpu *vcpu, struct vmx_regs *regs)
 {
@@ -41,12 +33,6 @@ static int64_t hc_print(struct vcpu *vcpu, struct vmx_regs *regs)
     return (int64_t)bytes;
 }
 
-static int64_t hc_exit(struct vcpu *vcpu, struct vmx_regs *regs)
-{
-    guest_exit(vcpu->guest, (int64_t)regs->rdi);
-    return HYPERCALL_ENDED;
-}
-
 static int64_t hc_stats(struct vcpu *vcpu, struct vmx_regs *regs)
 {
     struct guest *guest = vcpu->guest;
@@ -69,41 +55,81 @@ static int64_t hc_stats(struct vcpu *vcpu, struct vmx_regs *regs)
     return writable ? 0 : -TRAPLINE_EFAULT;
 }
 
-static hypercall_function *const functions[TRAPLINE_HC_COUNT] = {
-    [TRAPLINE_HC_NOP] = hc_nop,
-    [TRAPLINE_HC_TRAP] = primitive_trap,
-    [TRAPLINE_HC_PROT1] = primitive_prot1,
-    [TRAPLINE_HC_PROTN] = primitive_protn,
-    [TRAPLINE_HC_UNPROT] = primitive_unprot,
-    [TRAPLINE_HC_DIRTY] = primitive_dirty,
-    [TRAPLINE_HC_MAP2] = primitive_map2,
-    [TRAPLINE_HC_UNMAP2] = primitive_unmap2,
-    [TRAPLINE_HC_TRACK] = primitive_track,
-    [TRAPLINE_HC_PRINT] = hc_print,
-    [TRAPLINE_HC_EXIT] = hc_exit,
-    [TRAPLINE_HC_STATS] = hc_stats,
+/* The call is finished: give the guest its result. */
+static inline uintptr_t complete(struct vcpu *vcpu, int64_t result)
+{
+    if (__builtin_expect(result != HYPERCALL_AGAIN, 1)) {
+        vcpu->context.regs.rax = (uint64_t)result;
+        vcpu_skip_instruction();
+    }
+    return (uintptr_t)&vcpu->context;
+}
+
+/* The table's functions finish the call themselves, so that nothing is left to do when they return.
+ */
+static uintptr_t fast_nop(struct vcpu *vcpu)
+{
+    return complete(vcpu, 0);
+}
+
+#define FAST(name, function)                                                                       \
+    static uintptr_t fast_##name(struct vcpu *vcpu)                                                \
+    {                                                                                              \
+        return complete(vcpu, function(vcpu, &vcpu->context.regs));                                \
+    }
+
+FAST(trap, primitive_trap)
+FAST(prot1, primitive_prot1)
+FAST(protn, primitive_protn)
+FAST(unprot, primitive_unprot)
+FAST(dirty, primitive_dirty)
+FAST(map2, primitive_map2)
+FAST(unmap2, primitive_unmap2)
+FAST(track, primitive_track)
+FAST(print, hc_print)
+FAST(stats, hc_stats)
+
+/* Without an entry: slow. */
+static uintptr_t (*const functions[TRAPLINE_HC_COUNT])(struct vcpu *) = {
+    [TRAPLINE_HC_NOP] = fast_nop,       [TRAPLINE_HC_TRAP] = fast_trap,
+    [TRAPLINE_HC_PROT1] = fast_prot1,   [TRAPLINE_HC_PROTN] = fast_protn,
+    [TRAPLINE_HC_UNPROT] = fast_unprot, [TRAPLINE_HC_DIRTY] = fast_dirty,
+    [TRAPLINE_HC_MAP2] = fast_map2,     [TRAPLINE_HC_UNMAP2] = fast_unmap2,
+    [TRAPLINE_HC_TRACK] = fast_track,   [TRAPLINE_HC_PRINT] = fast_print,
+    [TRAPLINE_HC_STATS] = fast_stats,
 };
+
+/* VMCALL exits at every CPL, and only CPL 0 is answered. */
+static inline bool above_cpl0(void)
+{
+    return vmread(VMCS_GUEST_SS_ACCESS_RIGHTS) & RIGHTS_DPL;
+}
+
+uintptr_t hypercall_fast(struct vcpu *vcpu)
+{
+    uint64_t number = vcpu->context.regs.rax;
+
+    if (__builtin_expect(number < TRAPLINE_HC_COUNT && functions[number] && !above_cpl0(), 1)) {
+        vcpu->stats.exits[EXIT_REASON_VMCALL]++;
+        vcpu->stats.hypercalls[number]++;
+        return functions[number](vcpu);
+    }
+    return (uintptr_t)&vcpu->context | VMX_EXIT_SLOW;
+}
 
 bool hypercall_exit(struct vcpu *vcpu)
 {
-    struct vmx_regs *regs = &vcpu->context.regs;
-    uint64_t number = regs->rax;
-    int64_t result;
+    uint64_t number = vcpu->context.regs.rax;
 
-    if (vmread(VMCS_GUEST_SS_ACCESS_RIGHTS) >> RIGHTS_DPL_SHIFT & RIGHTS_DPL_MASK) {
-        result = -TRAPLINE_EPERM;
-    } else if (number >= TRAPLINE_HC_COUNT) {
-        vcpu->stats.bad_hypercalls++;
-        result = -TRAPLINE_ENOSYS;
-    } else {
+    if (above_cpl0()) {
+        complete(vcpu, -TRAPLINE_EPERM);
+    } else if (number == TRAPLINE_HC_EXIT) {
         vcpu->stats.hypercalls[number]++;
-        result = functions[number](vcpu, regs);
-    }
-    if (result == HYPERCALL_AGAIN)
-        return true;
-    if (result == HYPERCALL_ENDED)
+        guest_exit(vcpu->guest, (int64_t)vcpu->context.regs.rdi);
         return false;
-    regs->rax = (uint64_t)result;
-    vcpu_skip_instruction();
+    } else {
+        vcpu->stats.bad_hypercalls++;
+        complete(vcpu, -TRAPLINE_ENOSYS);
+    }
     return true;
 }

@@ -14,6 +14,11 @@ enum {
     SLICE_PAGES = 256 * 1024,
 };
 
+/* Vector 20 as a hardware exception without error code, for VMCS_ENTRY_INTERRUPTION_INFO. */
+#define TRAP_EVENT                                                                                 \
+    (INTERRUPTION_VALID | EVENT_HARDWARE_EXCEPTION << INTERRUPTION_TYPE_SHIFT |                    \
+     TRAPLINE_VECTOR_TRAP)
+
 /* The EPT's errors are the ABI's, so that they pass through. */
 _Static_assert((int)EPT_ENOENT == -TRAPLINE_ENOENT, "ABI");
 _Static_assert((int)EPT_ENOMEM == -TRAPLINE_ENOMEM, "ABI");
@@ -332,21 +337,10 @@ static bool comes_again(uint32_t vectoring_info)
 
 /* Deliver TRAP as the CPU delivers #VE (SDM 25.5.7.2): fill the information area, then vector 20.
  */
-static bool deliver_trap(struct vcpu *vcpu, uint64_t qualification, uint64_t gpa)
+static inline void deliver_trap(struct vcpu *vcpu, uint64_t qualification, uint64_t gpa)
 {
     struct trapline_trap_area *area = vcpu->trap_area;
-    uint32_t vectoring = (uint32_t)vmread(VMCS_IDT_VECTORING_INFO);
 
-    if (!area)
-        return exit_stop(vcpu, "access to a protected page, and no TRAP handler is registered");
-    if (area->busy)
-        return exit_stop(vcpu, "access to a protected page while the TRAP area is busy");
-    if (__builtin_expect(vectoring & INTERRUPTION_VALID, 0) && !comes_again(vectoring))
-        return exit_stop(vcpu, "access to a protected page during the delivery of an event");
-    if (__builtin_expect(qualification & EPT_VIOLATION_NMI_UNBLOCKING, 0) &&
-        !(vectoring & INTERRUPTION_VALID))
-        vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-                vmread(VMCS_GUEST_INTERRUPTIBILITY) | INTERRUPTIBILITY_NMI);
     area->reason = EXIT_REASON_EPT_VIOLATION;
     area->busy = UINT32_MAX;
     area->qualification = qualification;
@@ -354,15 +348,13 @@ static bool deliver_trap(struct vcpu *vcpu, uint64_t qualification, uint64_t gpa
     area->physical = gpa;
     area->eptp_index = 0;
     vcpu->stats.traps++;
-    vcpu_inject(TRAPLINE_VECTOR_TRAP, 0);
-    return true;
+    vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, TRAP_EVENT);
 }
 
-bool primitives_ept_violation(struct vcpu *vcpu)
+/* What the EPT says to a violation; a flush that its decision owes is paid. */
+static inline enum ept_fault decide(struct vcpu *vcpu, uint64_t qualification, uint64_t gpa)
 {
     struct guest *guest = vcpu->guest;
-    uint64_t qualification = vmread(VMCS_EXIT_QUALIFICATION);
-    uint64_t gpa = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
     enum ept_fault fault;
 
     spin_lock(&guest->lock);
@@ -370,14 +362,59 @@ bool primitives_ept_violation(struct vcpu *vcpu)
     if (__builtin_expect(guest->ept.flush_owed, 0))
         vcpu_flush_ept(vcpu);
     spin_unlock(&guest->lock);
+    return fault;
+}
 
-    switch (fault) {
-    case EPT_FAULT_DENIED: return deliver_trap(vcpu, qualification, gpa);
+uintptr_t primitives_fast_violation(struct vcpu *vcpu)
+{
+    const struct trapline_trap_area *area = vcpu->trap_area;
+    uint64_t qualification = vmread(VMCS_EXIT_QUALIFICATION);
+    uint64_t gpa;
+
+    if (__builtin_expect(!area || area->busy || (qualification & EPT_VIOLATION_NMI_UNBLOCKING) ||
+                             (vmread(VMCS_IDT_VECTORING_INFO) & INTERRUPTION_VALID),
+                         0))
+        return (uintptr_t)&vcpu->context | VMX_EXIT_SLOW;
+    gpa = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
+    switch (decide(vcpu, qualification, gpa)) {
+    case EPT_FAULT_DENIED: deliver_trap(vcpu, qualification, gpa); break;
     case EPT_FAULT_SPURIOUS: vcpu->stats.spurious++; break;
     case EPT_FAULT_RESOLVED: vcpu->stats.tracked++; break;
+    default: return (uintptr_t)&vcpu->context | VMX_EXIT_SLOW;
+    }
+    vcpu->stats.exits[EXIT_REASON_EPT_VIOLATION]++;
+    return (uintptr_t)&vcpu->context;
+}
+
+bool primitives_ept_violation(struct vcpu *vcpu)
+{
+    uint64_t qualification = vmread(VMCS_EXIT_QUALIFICATION);
+    uint64_t gpa = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
+    uint32_t vectoring = (uint32_t)vmread(VMCS_IDT_VECTORING_INFO);
+
+    /* IRET had unblocked NMIs before it met the page (SDM 27.2.3). */
+    if ((qualification & EPT_VIOLATION_NMI_UNBLOCKING) && !(vectoring & INTERRUPTION_VALID))
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+                vmread(VMCS_GUEST_INTERRUPTIBILITY) | INTERRUPTIBILITY_NMI);
+    switch (decide(vcpu, qualification, gpa)) {
     case EPT_FAULT_UNMAPPED: return exit_stop(vcpu, "access to an address where it has no memory");
     case EPT_FAULT_NOMEM: return exit_stop(vcpu, "its table budget is used up: raise 'tables'");
+    case EPT_FAULT_DENIED: break;
+    case EPT_FAULT_SPURIOUS:
+        vcpu->stats.spurious++;
+        exit_redeliver();
+        return true;
+    case EPT_FAULT_RESOLVED:
+        vcpu->stats.tracked++;
+        exit_redeliver();
+        return true;
     }
-    exit_redeliver();
+    if (!vcpu->trap_area)
+        return exit_stop(vcpu, "access to a protected page, and no TRAP handler is registered");
+    if (vcpu->trap_area->busy)
+        return exit_stop(vcpu, "access to a protected page while the TRAP area is busy");
+    if ((vectoring & INTERRUPTION_VALID) && !comes_again(vectoring))
+        return exit_stop(vcpu, "access to a protected page during the delivery of an event");
+    deliver_trap(vcpu, qualification, gpa);
     return true;
 }

@@ -18,6 +18,13 @@ hypercall_function primitive_map2;
 hypercall_function primitive_unmap2;
 hypercall_function primitive_track;
 
+/*
+ * An EPT violation on the fast tier (vmx/entry.h): retry or TRAP. Returns what
+ * vmx_handle_fast_exit() is to return; whatever ends the guest is left to the slow tier, with
+ * nothing changed.
+ */
+uintptr_t primitives_fast_violation(struct vcpu *vcpu);
+
 /* The exit handler for EPT violations: retry, TRAP, or the guest's end. True: the vCPU goes on. */
 bool primitives_ept_violation(struct vcpu *vcpu);
 

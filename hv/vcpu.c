@@ -343,35 +343,14 @@ void vcpu_flush_linear(struct vcpu *vcpu)
     vcpu->stats.flushes++;
 }
 
-void vcpu_inject(unsigned vector, uint32_t error_code)
+void vcpu_end_shadow(uint64_t rflags)
 {
-    bool with_code = vmx_exception_has_error_code(vector);
-
-    if (with_code)
-        vmwrite(VMCS_ENTRY_EXCEPTION_ERROR_CODE, error_code);
-    vmwrite(VMCS_ENTRY_INTERRUPTION_INFO,
-            vmx_interruption(EVENT_HARDWARE_EXCEPTION, (uint8_t)vector, with_code));
-}
-
-void vcpu_skip_instruction(void)
-{
-    uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
-
-    vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + vmread(VMCS_EXIT_INSTRUCTION_LENGTH));
-    /*
-     * What retiring the instruction would have done besides: end the shadow of STI and MOV SS,
-     * which only matters with interrupts on or when stepping, and raise the single-step trap
-     * (SDM 24.4.2).
-     */
-    if (rflags & (RFLAGS_IF | RFLAGS_TF)) {
-        uint64_t shadow = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-
-        vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-                shadow & ~(uint64_t)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
-        if (rflags & RFLAGS_TF)
-            vmwrite(VMCS_GUEST_PENDING_DEBUG,
-                    vmread(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_SINGLE_STEP);
-    }
+    vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+            vmread(VMCS_GUEST_INTERRUPTIBILITY) &
+                ~(uint64_t)(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS));
+    if (rflags & RFLAGS_TF)
+        vmwrite(VMCS_GUEST_PENDING_DEBUG,
+                vmread(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_SINGLE_STEP);
 }
 
 void vcpu_arm_timer(void)

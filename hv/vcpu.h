@@ -11,6 +11,8 @@
 #include "ept/ept.h"
 #include "vmx/entry.h"
 #include "vmx/exits.h"
+#include "vmx/instructions.h"
+#include "vmx/x86.h"
 
 struct cpu;
 struct guest;
@@ -128,12 +130,33 @@ void vcpu_flush_ept(struct vcpu *vcpu);
 void vcpu_flush_linear(struct vcpu *vcpu);
 
 /* Inject a hardware exception at the current vCPU's next entry; error_code is ignored for vectors
- * without one. */
-void vcpu_inject(unsigned vector, uint32_t error_code);
+ * without. */
+static inline void vcpu_inject(unsigned vector, uint32_t error_code)
+{
+    bool with_code = vmx_exception_has_error_code(vector);
+
+    if (with_code)
+        vmwrite(VMCS_ENTRY_EXCEPTION_ERROR_CODE, error_code);
+    vmwrite(VMCS_ENTRY_INTERRUPTION_INFO,
+            vmx_interruption(EVENT_HARDWARE_EXCEPTION, (uint8_t)vector, with_code));
+}
+
+/*
+ * What retiring an instruction does besides, with interrupts on or single-stepping: it ends the
+ * shadow of STI and MOV SS and raises the single-step trap (SDM 24.4.2). rflags: the guest's.
+ */
+void vcpu_end_shadow(uint64_t rflags);
 
 /* Step the current vCPU over the instruction that caused its exit: what a finished emulation owes
  * the guest. */
-void vcpu_skip_instruction(void);
+static inline void vcpu_skip_instruction(void)
+{
+    uint64_t rflags = vmread(VMCS_GUEST_RFLAGS);
+
+    vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + vmread(VMCS_EXIT_INSTRUCTION_LENGTH));
+    if (__builtin_expect(rflags & (RFLAGS_IF | RFLAGS_TF), 0))
+        vcpu_end_shadow(rflags);
+}
 
 /* Arm the current vCPU's preemption timer for a whole slice. */
 void vcpu_arm_timer(void);

@@ -1,7 +1,9 @@
 ; VM entry and exit: what the VMCS does not switch. See entry.h for the contract.
 ;
-; A VM exit costs 15 pushes, two moves and a call; an entry two moves, one test and 15 pops. RSP runs
-; through the context's register file both ways, so the file needs no address register.
+; Two tiers. The first saves only what C may change, nine registers, and is enough for the exits that
+; matter; the other six stay the guest's in the CPU. What it cannot handle goes on in the second, with
+; all fifteen in the context. RSP runs through the context's register file both ways, so the pushes and
+; pops need no address register.
 
 bits 64
 default rel
@@ -12,6 +14,7 @@ section .text
 global vmx_run
 global vmx_exit_stub
 global vmx_exit_stub_guarded
+extern vmx_handle_fast_exit
 extern vmx_handle_exit
 extern vmx_handle_entry_failure
 
@@ -20,79 +23,100 @@ MSR_FLUSH_CMD equ 0x10b
 FLUSH_CMD_L1D equ 1
 RSB_PAIRS     equ 16            ; two entries a round: 32 in all
 
-%macro PUSH_GUEST 0
-    push r15
-    push r14
-    push r13
-    push r12
+; The registers that a C function may change (System V ABI 3.2.1), from the top of the file down.
+%macro PUSH_VOLATILE 0
     push r11
     push r10
     push r9
     push r8
     push rdi
     push rsi
-    push rbp
-    push rbx
     push rdx
     push rcx
     push rax
 %endmacro
 
-%macro POP_GUEST 0
+%macro POP_VOLATILE 0
     pop rax
     pop rcx
     pop rdx
-    pop rbx
-    pop rbp
     pop rsi
     pop rdi
     pop r8
     pop r9
     pop r10
     pop r11
-    pop r12
-    pop r13
-    pop r14
-    pop r15
+%endmacro
+
+; The others, to and from the context at %1.
+%macro SAVE_PRESERVED 1
+    mov [%1 + CONTEXT_RBX], rbx
+    mov [%1 + CONTEXT_RBP], rbp
+    mov [%1 + CONTEXT_R12], r12
+    mov [%1 + CONTEXT_R13], r13
+    mov [%1 + CONTEXT_R14], r14
+    mov [%1 + CONTEXT_R15], r15
+%endmacro
+
+%macro LOAD_PRESERVED 1
+    mov rbx, [%1 + CONTEXT_RBX]
+    mov rbp, [%1 + CONTEXT_RBP]
+    mov r12, [%1 + CONTEXT_R12]
+    mov r13, [%1 + CONTEXT_R13]
+    mov r14, [%1 + CONTEXT_R14]
+    mov r15, [%1 + CONTEXT_R15]
 %endmacro
 
 ; void vmx_run(struct vmx_context *context)
 vmx_run:
     mov rax, rdi
-    jmp enter
+    jmp enter_all
 
 align 16
 vmx_exit_stub:
-    PUSH_GUEST
-    mov rdi, rsp
+    PUSH_VOLATILE
+    lea rdi, [rsp - CONTEXT_RAX]
     mov rsp, [rdi + CONTEXT_HOST_STACK]
-    call vmx_handle_exit
-enter:                          ; rax = the context to enter
-    mov rsp, rax
-    cmp dword [rsp + CONTEXT_ENTRY_FLAGS], 0
+    call vmx_handle_fast_exit
+handled:
+    test al, EXIT_SLOW
+    jnz slow
+enter:                          ; rax = the context to enter; its preserved registers are loaded
+    cmp dword [rax + CONTEXT_ENTRY_FLAGS], 0
     jne enter_flagged
-    POP_GUEST
+    lea rsp, [rax + CONTEXT_RAX]
+    POP_VOLATILE
     vmresume
     jmp failed
+
+slow:
+    lea rdi, [rax - EXIT_SLOW]
+    SAVE_PRESERVED rdi
+    call vmx_handle_exit
+enter_all:                      ; rax = the context to enter
+    LOAD_PRESERVED rax
+    jmp enter
 
 ; Something is owed first: a launch, or barriers. The guest's registers come last, so that VERW is the
 ; last to touch the CPU's buffers but for the entry itself.
 enter_flagged:
-    test byte [rsp + CONTEXT_ENTRY_FLAGS], CONTEXT_GUEST_SPEC_CTRL
+    mov rsi, rax
+    test byte [rsi + CONTEXT_ENTRY_FLAGS], CONTEXT_GUEST_SPEC_CTRL
     jz .no_spec_ctrl
     mov ecx, MSR_SPEC_CTRL
-    mov eax, [rsp + CONTEXT_SPEC_CTRL_GUEST]
+    mov eax, [rsi + CONTEXT_SPEC_CTRL_GUEST]
     xor edx, edx
     wrmsr
 .no_spec_ctrl:
-    test byte [rsp + CONTEXT_ENTRY_FLAGS], CONTEXT_L1D_FLUSH
+    test byte [rsi + CONTEXT_ENTRY_FLAGS], CONTEXT_L1D_FLUSH
     jz .no_l1d_flush
     mov ecx, MSR_FLUSH_CMD
     mov eax, FLUSH_CMD_L1D
     xor edx, edx
     wrmsr
 .no_l1d_flush:
-    POP_GUEST
+    lea rsp, [rsi + CONTEXT_RAX]
+    POP_VOLATILE
     test byte [rsp - CONTEXT_REGS_SIZE + CONTEXT_ENTRY_FLAGS], CONTEXT_VERW
     jz .no_verw
     verw [rsp - CONTEXT_REGS_SIZE + CONTEXT_VERW_SELECTOR]
@@ -106,21 +130,23 @@ enter_flagged:
     vmlaunch
     or dword [rsp - CONTEXT_REGS_SIZE + CONTEXT_ENTRY_FLAGS], CONTEXT_LAUNCH
 
-; VMLAUNCH or VMRESUME fell through; the register file is as it was.
+; VMLAUNCH or VMRESUME fell through; the CPU holds the guest's registers, the context those that were
+; popped.
 failed:
     lea rdi, [rsp - CONTEXT_REGS_SIZE]
+    SAVE_PRESERVED rdi
     mov rsp, [rdi + CONTEXT_HOST_STACK]
     call vmx_handle_entry_failure
-    jmp enter
+    jmp enter_all
 
 ; The same as vmx_exit_stub with the barriers that exit_flags asks for, before the first indirect branch
 ; and the first RET.
 align 16
 vmx_exit_stub_guarded:
-    PUSH_GUEST
-    mov rbx, rsp
-    mov rsp, [rbx + CONTEXT_HOST_STACK]
-    test byte [rbx + CONTEXT_EXIT_FLAGS], CONTEXT_RSB_FILL
+    PUSH_VOLATILE
+    lea rdi, [rsp - CONTEXT_RAX]
+    mov rsp, [rdi + CONTEXT_HOST_STACK]
+    test byte [rdi + CONTEXT_EXIT_FLAGS], CONTEXT_RSB_FILL
     jz .no_rsb_fill
     mov ecx, RSB_PAIRS
 .rsb:
@@ -141,15 +167,14 @@ vmx_exit_stub_guarded:
     jnz .rsb
     lfence
 .no_rsb_fill:
-    test byte [rbx + CONTEXT_EXIT_FLAGS], CONTEXT_HOST_SPEC_CTRL
+    test byte [rdi + CONTEXT_EXIT_FLAGS], CONTEXT_HOST_SPEC_CTRL
     jz .no_spec_ctrl
     mov ecx, MSR_SPEC_CTRL
-    mov eax, [rbx + CONTEXT_SPEC_CTRL_HOST]
+    mov eax, [rdi + CONTEXT_SPEC_CTRL_HOST]
     xor edx, edx
     wrmsr
 .no_spec_ctrl:
-    mov rdi, rbx
-    call vmx_handle_exit
-    jmp enter
+    call vmx_handle_fast_exit
+    jmp handled
 
 section .note.GNU-stack noalloc noexec nowrite progbits

@@ -3,15 +3,20 @@
 
 _Static_assert(offsetof(struct vmx_context, regs) == 0, "regs come first");
 _Static_assert(sizeof(struct vmx_regs) == 120, "CONTEXT_REGS_SIZE");
-_Static_assert(offsetof(struct vmx_regs, rax) == 0, "the stub pushes RAX last");
-_Static_assert(offsetof(struct vmx_regs, rcx) == 8, "RCX before it");
-_Static_assert(offsetof(struct vmx_regs, rdx) == 16, "RDX");
-_Static_assert(offsetof(struct vmx_regs, rbx) == 24, "RBX");
-_Static_assert(offsetof(struct vmx_regs, rbp) == 32, "RBP");
-_Static_assert(offsetof(struct vmx_regs, rsi) == 40, "RSI");
-_Static_assert(offsetof(struct vmx_regs, rdi) == 48, "RDI");
-_Static_assert(offsetof(struct vmx_regs, r8) == 56, "R8");
-_Static_assert(offsetof(struct vmx_regs, r15) == 112, "R15 first");
+_Static_assert(offsetof(struct vmx_regs, rbx) == 0, "CONTEXT_RBX");
+_Static_assert(offsetof(struct vmx_regs, rbp) == 8, "CONTEXT_RBP");
+_Static_assert(offsetof(struct vmx_regs, r12) == 16, "CONTEXT_R12");
+_Static_assert(offsetof(struct vmx_regs, r13) == 24, "CONTEXT_R13");
+_Static_assert(offsetof(struct vmx_regs, r14) == 32, "CONTEXT_R14");
+_Static_assert(offsetof(struct vmx_regs, r15) == 40, "CONTEXT_R15");
+_Static_assert(offsetof(struct vmx_regs, rax) == 48, "CONTEXT_RAX: pushed last");
+_Static_assert(offsetof(struct vmx_regs, rcx) == 56, "RCX before it");
+_Static_assert(offsetof(struct vmx_regs, rdx) == 64, "RDX");
+_Static_assert(offsetof(struct vmx_regs, rsi) == 72, "RSI");
+_Static_assert(offsetof(struct vmx_regs, rdi) == 80, "RDI");
+_Static_assert(offsetof(struct vmx_regs, r8) == 88, "R8");
+_Static_assert(offsetof(struct vmx_regs, r11) == 112, "R11 first");
+_Static_assert(VMX_EXIT_SLOW == 1, "EXIT_SLOW");
 _Static_assert(offsetof(struct vmx_context, host_stack) == 120, "CONTEXT_HOST_STACK");
 _Static_assert(offsetof(struct vmx_context, entry_flags) == 128, "CONTEXT_ENTRY_FLAGS");
 _Static_assert(offsetof(struct vmx_context, exit_flags) == 132, "CONTEXT_EXIT_FLAGS");
@@ -24,3 +29,29 @@ _Static_assert(VMX_CONTEXT_VERW == 4, "CONTEXT_VERW");
 _Static_assert(VMX_CONTEXT_GUEST_SPEC_CTRL == 8, "CONTEXT_GUEST_SPEC_CTRL");
 _Static_assert(VMX_CONTEXT_RSB_FILL == 1, "CONTEXT_RSB_FILL");
 _Static_assert(VMX_CONTEXT_HOST_SPEC_CTRL == 2, "CONTEXT_HOST_SPEC_CTRL");
+
+uint64_t *vmx_reg(struct vmx_regs *regs, unsigned number)
+{
+    static const uint8_t offset[VMX_REG_NUMBERS] = {
+        offsetof(struct vmx_regs, rax),
+        offsetof(struct vmx_regs, rcx),
+        offsetof(struct vmx_regs, rdx),
+        offsetof(struct vmx_regs, rbx),
+        VMX_REG_IN_VMCS,
+        offsetof(struct vmx_regs, rbp),
+        offsetof(struct vmx_regs, rsi),
+        offsetof(struct vmx_regs, rdi),
+        offsetof(struct vmx_regs, r8),
+        offsetof(struct vmx_regs, r9),
+        offsetof(struct vmx_regs, r10),
+        offsetof(struct vmx_regs, r11),
+        offsetof(struct vmx_regs, r12),
+        offsetof(struct vmx_regs, r13),
+        offsetof(struct vmx_regs, r14),
+        offsetof(struct vmx_regs, r15),
+    };
+
+    if (offset[number] == VMX_REG_IN_VMCS)
+        return NULL;
+    return (uint64_t *)((char *)regs + offset[number]);
+}

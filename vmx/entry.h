@@ -14,10 +14,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The order of their numbers in instruction encodings and exit qualifications, without RSP (4). */
+/* First the registers that C functions preserve, then those that they may change. */
 struct vmx_regs {
-    uint64_t rax, rcx, rdx, rbx, rbp, rsi, rdi;
-    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+    uint64_t rbx, rbp, r12, r13, r14, r15;
+    uint64_t rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11;
+};
+
+enum vmx_reg_number {
+    VMX_REG_RSP = 4,
+    VMX_REG_NUMBERS = 16,
+    VMX_REG_IN_VMCS = 0xff, /* in the table of vmx_reg() */
 };
 
 /* What stands between a VM entry and the short way in. */
@@ -67,24 +73,31 @@ static inline void vmx_context_cleared(struct vmx_context *context)
 }
 
 /*
- * The register with this number (0 to 15, as in instruction encodings); NULL for 4: the guest's RSP
- * is in the VMCS.
+ * The register with this number (0 to 15, as in instruction encodings and exit qualifications);
+ * NULL for 4: the guest's RSP is in the VMCS.
  */
-static inline uint64_t *vmx_reg(struct vmx_regs *regs, unsigned number)
-{
-    if (number == 4) {
-        return NULL;
-    }
-    return (uint64_t *)regs + (number < 4 ? number : number - 1);
-}
+uint64_t *vmx_reg(struct vmx_regs *regs, unsigned number);
 
 /* Enter the context, whose VMCS is current, and go on with what vmx_handle_exit returns, for ever.
  */
 _Noreturn void vmx_run(struct vmx_context *context);
 
+/* In what vmx_handle_fast_exit() returns: it is for the slow tier. */
+enum {
+    VMX_EXIT_SLOW = 1,
+};
+
 /*
- * Provided by the hypervisor, both on context->host_stack, which the stub resets each time. They
- * return the context to enter next, with its VMCS current.
+ * Provided by the hypervisor: the first tier. Of context->regs only the part from rax on is the
+ * guest's; the preserved registers are in the CPU. Returns the context when the exit is dealt with
+ * and it goes on, or, having changed nothing, the context's address | VMX_EXIT_SLOW.
+ */
+uintptr_t vmx_handle_fast_exit(struct vmx_context *context);
+
+/*
+ * Provided by the hypervisor, all three on context->host_stack, which the stub resets each time.
+ * These two see all registers in context->regs and return the context to enter next, with its VMCS
+ * current.
  */
 struct vmx_context *vmx_handle_exit(struct vmx_context *context);
 

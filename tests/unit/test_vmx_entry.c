@@ -38,6 +38,7 @@ enum event_kind {
     EVENT_LAUNCH,
     EVENT_RESUME,
     EVENT_WRMSR,
+    EVENT_FAST,
     EVENT_EXIT,
     EVENT_FAILURE,
 };
@@ -63,6 +64,7 @@ static const enum play *script;
 static unsigned script_length, script_position;
 static struct vmx_context *entering; /* whose VMCS would be current */
 static struct vmx_context *next;     /* what the handlers return */
+static bool fast_handles;            /* what the first tier says; only then it is recorded */
 static struct vmx_regs guest_leaves; /* the registers with which a played guest exits */
 static sigjmp_buf finish;
 
@@ -140,6 +142,18 @@ static void on_fault(int signal_number, siginfo_t *info, void *frame)
     g[REG_EFL] = 2 | 1 << 9;
 }
 
+NO_ASAN uintptr_t vmx_handle_fast_exit(struct vmx_context *context)
+{
+    if (!fast_handles) {
+        return (uintptr_t)context | VMX_EXIT_SLOW;
+    }
+    struct event *event = record(EVENT_FAST);
+    event->context = context;
+    event->regs = context->regs;
+    event->rsp = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+    return (uintptr_t)context;
+}
+
 NO_ASAN struct vmx_context *vmx_handle_exit(struct vmx_context *context)
 {
     struct event *event = record(EVENT_EXIT);
@@ -187,6 +201,7 @@ static int set_up(void **state)
     }
     event_count = 0;
     script_position = 0;
+    fast_handles = false;
     *state = &stacks;
     return 0;
 }
@@ -389,6 +404,64 @@ static void test_barriers_after_exit(void **state)
     assert_regs_equal(&events[3].regs, &guest_leaves);
 }
 
+/* From rax on: what the first tier sees. */
+static void assert_volatile_equal(const struct vmx_regs *a, const struct vmx_regs *b)
+{
+    assert_memory_equal(&a->rax, &b->rax, sizeof *a - offsetof(struct vmx_regs, rax));
+}
+
+static void test_fast_exit_keeps_all_registers(void **state)
+{
+    static struct arena a;
+    static const uint32_t entry_flags[] = {0, VMX_CONTEXT_VERW, 0, VMX_CONTEXT_VERW};
+    static const uint32_t exit_flags[] = {0, 0, VMX_CONTEXT_RSB_FILL, VMX_CONTEXT_RSB_FILL};
+
+    for (unsigned i = 0; i < 4; i++) {
+        a.context = (struct vmx_context){
+            .regs = some_registers(10),
+            .host_stack = host_top(state),
+            .entry_flags = entry_flags[i],
+            .exit_flags = exit_flags[i],
+            .verw_selector = 0x2b,
+        };
+        guest_leaves = some_registers(11);
+        fast_handles = true;
+        static const enum play plays[] = {PLAY_EXIT};
+        event_count = script_position = 0;
+
+        run(&a.context, plays, 1);
+
+        assert_int_equal(event_count, 3);
+        assert_int_equal(events[0].kind, EVENT_RESUME);
+        assert_int_equal(events[1].kind, EVENT_FAST);
+        assert_ptr_equal(events[1].context, &a.context);
+        assert_volatile_equal(&events[1].regs, &guest_leaves);
+        assert_int_equal(events[1].rsp, host_top(state) - 16);
+        assert_int_equal(events[2].kind, EVENT_RESUME);
+        assert_regs_equal(&events[2].regs, &guest_leaves);
+    }
+}
+
+static void test_failure_after_fast_exit_shows_all_registers(void **state)
+{
+    static struct arena a;
+    a.context = (struct vmx_context){.regs = some_registers(12), .host_stack = host_top(state)};
+    guest_leaves = some_registers(13);
+    fast_handles = true;
+    next = &a.context;
+    static const enum play plays[] = {PLAY_EXIT, PLAY_FAIL};
+
+    run(&a.context, plays, 2);
+
+    assert_int_equal(event_count, 5);
+    assert_int_equal(events[1].kind, EVENT_FAST);
+    assert_int_equal(events[2].kind, EVENT_RESUME);
+    assert_int_equal(events[3].kind, EVENT_FAILURE);
+    assert_regs_equal(&events[3].regs, &guest_leaves);
+    assert_int_equal(events[4].kind, EVENT_RESUME);
+    assert_regs_equal(&events[4].regs, &guest_leaves);
+}
+
 static void test_register_numbers(void **state)
 {
     (void)state;
@@ -421,6 +494,8 @@ int main(void)
         RUN_TEST(test_failed_resume_on_either_path),
         RUN_TEST(test_barriers_before_entry),
         RUN_TEST(test_barriers_after_exit),
+        RUN_TEST(test_fast_exit_keeps_all_registers),
+        RUN_TEST(test_failure_after_fast_exit_shows_all_registers),
         cmocka_unit_test(test_register_numbers),
         cmocka_unit_test(test_host_fields),
     };
