@@ -249,7 +249,7 @@ static bool exit_timer(struct vcpu *vcpu)
 {
     sched_charge(vcpu);
     exit_redeliver();
-    vcpu_arm_timer();
+    vcpu_arm_timer(vcpu);
     return false;
 }
 

@@ -141,6 +141,9 @@ static void init_host_state(struct vcpu *vcpu)
 
     vcpu->context.host_stack = (uint64_t)cpu->stack_top;
     vmx_mitigations_apply(&vmx_setup.mitigations, &vcpu->context, SEL_DATA);
+    if (!vmx_setup.timer_save)
+        vcpu->context.entry_flags |= VMX_CONTEXT_TIMER;
+    vcpu->context.timer_shift = vmx_setup.timer_shift;
     vmwrite(VMCS_HOST_RSP, vmx_context_host_rsp(&vcpu->context));
     vmwrite(VMCS_HOST_RIP, vmx_context_host_rip(&vcpu->context));
 }
@@ -304,7 +307,7 @@ void vcpu_load(struct vcpu *vcpu)
     restore_unswitched(vcpu);
     if (vmx_setup.mitigations.ibpb)
         wrmsr(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
-    vcpu_arm_timer();
+    vcpu_arm_timer(vcpu);
     vcpu->slice_start = rdtsc();
 }
 
@@ -353,9 +356,11 @@ void vcpu_end_shadow(uint64_t rflags)
                 vmread(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_SINGLE_STEP);
 }
 
-void vcpu_arm_timer(void)
+void vcpu_arm_timer(struct vcpu *vcpu)
 {
-    uint64_t ticks = SCHED_SLICE_MS * cpu_tsc_per_ms >> vmx_setup.timer_shift;
+    uint64_t ticks = SCHED_SLICE_MS * cpu_tsc_per_ms;
+    uint64_t counts = ticks >> vmx_setup.timer_shift;
 
-    vmwrite(VMCS_GUEST_PREEMPTION_TIMER, ticks > UINT32_MAX ? UINT32_MAX : ticks);
+    vmwrite(VMCS_GUEST_PREEMPTION_TIMER, counts > UINT32_MAX ? UINT32_MAX : counts);
+    vcpu->context.timer_deadline = rdtsc() + ticks;
 }

@@ -159,6 +159,6 @@ static inline void vcpu_skip_instruction(void)
 }
 
 /* Arm the current vCPU's preemption timer for a whole slice. */
-void vcpu_arm_timer(void);
+void vcpu_arm_timer(struct vcpu *vcpu);
 
 #endif

@@ -21,7 +21,8 @@ extern vmx_handle_entry_failure
 MSR_SPEC_CTRL equ 0x48
 MSR_FLUSH_CMD equ 0x10b
 FLUSH_CMD_L1D equ 1
-RSB_PAIRS     equ 16            ; two entries a round: 32 in all
+FIELD_PREEMPTION_TIMER equ 0x482e
+RSB_PAIRS     equ 16                 ; two entries a round: 32 in all
 
 ; The registers that a C function may change (System V ABI 3.2.1), from the top of the file down.
 %macro PUSH_VOLATILE 0
@@ -115,6 +116,21 @@ enter_flagged:
     xor edx, edx
     wrmsr
 .no_l1d_flush:
+    test byte [rsi + CONTEXT_ENTRY_FLAGS], CONTEXT_TIMER
+    jz .no_timer
+    ; A CPU that does not save the timer's value at exits starts it anew at each entry.
+    rdtsc
+    shl rdx, 32
+    or rdx, rax
+    mov rax, [rsi + CONTEXT_TIMER_DEADLINE]
+    xor edi, edi
+    sub rax, rdx
+    cmovs rax, rdi              ; it is past: expire at once
+    mov ecx, [rsi + CONTEXT_TIMER_SHIFT]
+    shr rax, cl
+    mov edx, FIELD_PREEMPTION_TIMER
+    vmwrite rdx, rax
+.no_timer:
     lea rsp, [rsi + CONTEXT_RAX]
     POP_VOLATILE
     test byte [rsp - CONTEXT_REGS_SIZE + CONTEXT_ENTRY_FLAGS], CONTEXT_VERW

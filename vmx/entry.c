@@ -1,6 +1,8 @@
 /* Holds struct vmx_context to the numbers in entry_offsets.inc. */
 #include "vmx/entry.h"
 
+#include "vmx/fields.h"
+
 _Static_assert(offsetof(struct vmx_context, regs) == 0, "regs come first");
 _Static_assert(sizeof(struct vmx_regs) == 120, "CONTEXT_REGS_SIZE");
 _Static_assert(offsetof(struct vmx_regs, rbx) == 0, "CONTEXT_RBX");
@@ -23,6 +25,10 @@ _Static_assert(offsetof(struct vmx_context, exit_flags) == 132, "CONTEXT_EXIT_FL
 _Static_assert(offsetof(struct vmx_context, spec_ctrl_guest) == 136, "CONTEXT_SPEC_CTRL_GUEST");
 _Static_assert(offsetof(struct vmx_context, spec_ctrl_host) == 140, "CONTEXT_SPEC_CTRL_HOST");
 _Static_assert(offsetof(struct vmx_context, verw_selector) == 144, "CONTEXT_VERW_SELECTOR");
+_Static_assert(offsetof(struct vmx_context, timer_shift) == 148, "CONTEXT_TIMER_SHIFT");
+_Static_assert(offsetof(struct vmx_context, timer_deadline) == 152, "CONTEXT_TIMER_DEADLINE");
+_Static_assert(VMX_CONTEXT_TIMER == 16, "CONTEXT_TIMER");
+_Static_assert(VMCS_GUEST_PREEMPTION_TIMER == 0x482e, "FIELD_PREEMPTION_TIMER");
 _Static_assert(VMX_CONTEXT_LAUNCH == 1, "CONTEXT_LAUNCH");
 _Static_assert(VMX_CONTEXT_L1D_FLUSH == 2, "CONTEXT_L1D_FLUSH");
 _Static_assert(VMX_CONTEXT_VERW == 4, "CONTEXT_VERW");

@@ -31,6 +31,7 @@ enum vmx_entry_flag {
     VMX_CONTEXT_LAUNCH = 1u << 0,          /* the VMCS is clear: VMLAUNCH; the stub clears it */
     VMX_CONTEXT_L1D_FLUSH = 1u << 1,       /* write IA32_FLUSH_CMD */
     VMX_CONTEXT_VERW = 1u << 2,            /* overwrite the CPU's buffers */
+    VMX_CONTEXT_TIMER = 1u << 4,           /* set the preemption timer by timer_deadline */
     VMX_CONTEXT_GUEST_SPEC_CTRL = 1u << 3, /* load spec_ctrl_guest */
 };
 
@@ -47,8 +48,9 @@ struct vmx_context {
     uint32_t exit_flags;  /* enum vmx_exit_flag; fixed before HOST_RIP is written */
     uint32_t spec_ctrl_guest;
     uint32_t spec_ctrl_host;
-    uint32_t verw_selector; /* a writable data segment's, the operand of VERW */
-    uint32_t reserved;
+    uint32_t verw_selector;  /* a writable data segment's, the operand of VERW */
+    uint32_t timer_shift;    /* the timer's rate: one count in 2^timer_shift ticks of the TSC */
+    uint64_t timer_deadline; /* TSC value at which the timer is to expire, for VMX_CONTEXT_TIMER */
 };
 
 /* Where VM exits arrive; only for HOST_RIP. The guarded one obeys exit_flags. */

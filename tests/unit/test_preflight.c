@@ -171,6 +171,7 @@ static void each_requirement(void **state)
         LACK("INVEPT all-context", ept_vpid, VMX_EPT_INVEPT),
         LACK("INVEPT all-context", ept_vpid, VMX_EPT_INVEPT_ALL),
         LACK("VPID", proc2, (uint64_t)VMX_PROC2_ENABLE_VPID << 32),
+        LACK("VMX-preemption timer", pin, (uint64_t)VMX_PIN_PREEMPTION_TIMER << 32),
         LACK("unrestricted guest", proc2, (uint64_t)VMX_PROC2_UNRESTRICTED_GUEST << 32),
     };
 
@@ -201,7 +202,6 @@ static void each_option(void **state)
         {"virtualization exceptions", 0, VMX_PROC2_EPT_VIOLATION_VE, 0, 0},
         {"EPTP switching by VMFUNC", 0, VMX_PROC2_ENABLE_VM_FUNCTIONS, 0, 0},
         {"sub-page write permissions", 0, VMX_PROC2_SUB_PAGE_PERMISSIONS, 0, 0},
-        {"VMX-preemption timer", 0, 0, VMX_PIN_PREEMPTION_TIMER, 0},
         {"preemption timer saved", 0, 0, 0, VMX_EXIT_SAVE_PREEMPTION_TIMER},
         {"posted interrupts", 0, 0, VMX_PIN_POSTED_INTERRUPTS, 0},
         {"RDTSCP control", 0, VMX_PROC2_ENABLE_RDTSCP, 0, 0},

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "vmx/entry.h"
+#include "vmx/fields.h"
 
 /* What ASan needs to know about other stacks is not worth having here. */
 #define NO_ASAN __attribute__((no_sanitize("address", "undefined")))
@@ -33,11 +34,13 @@ enum {
 static const uint8_t vmlaunch[] = {0x0f, 0x01, 0xc2};
 static const uint8_t vmresume[] = {0x0f, 0x01, 0xc3};
 static const uint8_t wrmsr[] = {0x0f, 0x30};
+static const uint8_t vmwrite_rdx_rax[] = {0x0f, 0x79, 0xd0};
 
 enum event_kind {
     EVENT_LAUNCH,
     EVENT_RESUME,
     EVENT_WRMSR,
+    EVENT_VMWRITE,
     EVENT_FAST,
     EVENT_EXIT,
     EVENT_FAILURE,
@@ -48,6 +51,7 @@ struct event {
     struct vmx_regs regs;        /* LAUNCH, RESUME */
     uint64_t rsp;                /* LAUNCH, RESUME; EXIT, FAILURE: the handler's frame */
     uint32_t msr, value;         /* WRMSR */
+    uint64_t field, field_value; /* VMWRITE */
     uint32_t entry_flags;        /* LAUNCH, RESUME: as the CPU would see them */
     struct vmx_context *context; /* EXIT, FAILURE */
 };
@@ -118,6 +122,13 @@ static void on_fault(int signal_number, siginfo_t *info, void *frame)
         event->msr = (uint32_t)g[REG_RCX];
         event->value = (uint32_t)g[REG_RAX];
         g[REG_RIP] += LENGTH_WRMSR;
+        return;
+    }
+    if (memcmp(rip, vmwrite_rdx_rax, sizeof vmwrite_rdx_rax) == 0) {
+        struct event *event = record(EVENT_VMWRITE);
+        event->field = (uint64_t)g[REG_RDX];
+        event->field_value = (uint64_t)g[REG_RAX];
+        g[REG_RIP] += LENGTH_VM;
         return;
     }
     bool launch = memcmp(rip, vmlaunch, sizeof vmlaunch) == 0;
@@ -377,6 +388,41 @@ static void test_barriers_before_entry(void **state)
     assert_regs_equal(&events[6].regs, &guest_leaves);
 }
 
+static void test_timer_follows_its_deadline(void **state)
+{
+    enum {
+        SHIFT = 5
+    };
+    static const int64_t ahead[] = {1ll << 36, -1, -(1ll << 36)};
+    static struct arena a;
+
+    for (unsigned i = 0; i < 3; i++) {
+        a.context = (struct vmx_context){
+            .regs = some_registers(14),
+            .host_stack = host_top(state),
+            .entry_flags = VMX_CONTEXT_TIMER,
+            .timer_shift = SHIFT,
+            .timer_deadline = __builtin_ia32_rdtsc() + (uint64_t)ahead[i],
+        };
+        next = &a.context;
+        struct vmx_regs first = a.context.regs;
+        event_count = script_position = 0;
+
+        run(&a.context, NULL, 0);
+
+        assert_int_equal(event_count, 2);
+        assert_int_equal(events[0].kind, EVENT_VMWRITE);
+        assert_int_equal(events[0].field, VMCS_GUEST_PREEMPTION_TIMER);
+        if (ahead[i] < 0)
+            assert_int_equal(events[0].field_value, 0);
+        else
+            assert_in_range(events[0].field_value, (uint64_t)ahead[i] / 2 >> SHIFT,
+                            (uint64_t)ahead[i] >> SHIFT);
+        assert_int_equal(events[1].kind, EVENT_RESUME);
+        assert_regs_equal(&events[1].regs, &first);
+    }
+}
+
 static void test_barriers_after_exit(void **state)
 {
     static struct arena a;
@@ -493,6 +539,7 @@ int main(void)
         RUN_TEST(test_failed_launch_keeps_everything),
         RUN_TEST(test_failed_resume_on_either_path),
         RUN_TEST(test_barriers_before_entry),
+        RUN_TEST(test_timer_follows_its_deadline),
         RUN_TEST(test_barriers_after_exit),
         RUN_TEST(test_fast_exit_keeps_all_registers),
         RUN_TEST(test_failure_after_fast_exit_shows_all_registers),
