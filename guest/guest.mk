@@ -11,7 +11,7 @@
 GUEST_CFLAGS := -std=c11 -O2 -g -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -I. -Iguest/include \
 	-ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include) -D_LIBC_LIMITS_H_ -fno-pic -fno-pie \
 	-mno-red-zone -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
-	-fno-omit-frame-pointer -MMD -MP
+	-MMD -MP
 GUEST_LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack \
 	--build-id=none -T guest/runtime/guest.ld
 

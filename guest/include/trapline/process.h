@@ -11,7 +11,7 @@ enum {
     EXIT_FAILURE = 1,
     EXIT_ARGS = 122,      /* the configured arguments cannot be split: a quote is not closed */
     EXIT_START = 123,     /* the hypervisor's start structure is not one the runtime knows */
-    EXIT_ABORT = 134,     /* abort(), a failed assert() */
+    EXIT_ABORT = 124,     /* abort(), a failed assert() */
     EXIT_EXCEPTION = 128, /* plus the vector: an exception of the CPU */
 };
 

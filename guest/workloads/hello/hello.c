@@ -4,7 +4,7 @@
  */
 #include <trapline/trapline.h>
 
-static int faults;
+static volatile int faults; /* changed by the handler, in the middle of anything */
 
 static void on_fault(struct trapline_fault *fault)
 {
