@@ -15,7 +15,6 @@ struct trapline_trap_area trap_area __attribute__((aligned(TRAPLINE_PAGE_SIZE)))
 uint32_t trap_depth;
 trap_handler *trap_call;
 
-
 static void report(const char *why, const struct trapline_fault *fault)
 {
     printf("guest: forbidden access to %#lx (%s%s%s), rip %#lx, rsp %#lx, depth %lu: %s\n",

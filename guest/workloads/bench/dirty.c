@@ -152,7 +152,7 @@ static const struct {
 } fetches[] = {
     {"dirty.1024.1", 1024, 1, 200},        {"dirty.1024.10", 1024, 10, 200},
     {"dirty.1024.100", 1024, 100, 100},    {"dirty.16384.1", PAGES_MAX, 1, 100},
-    {"dirty.16384.10", PAGES_MAX, 10, 50}, {"dirty.16384.100", PAGES_MAX, 100, 10},
+    {"dirty.16384.10", PAGES_MAX, 10, 30}, {"dirty.16384.100", PAGES_MAX, 100, 5},
 };
 
 enum {
