@@ -2,10 +2,10 @@
  * Exceptions that a test wants: TRY() runs instructions and tells which exception they raised. The
  * gates of the runtime's IDT are replaced, all but the one of TRAP.
  */
-#ifndef TESTS_GUEST_EXCEPT_H
-#define TESTS_GUEST_EXCEPT_H
+#ifndef TRAPLINE_TESTS_EXCEPT_H
+#define TRAPLINE_TESTS_EXCEPT_H
 
-#include "check.h"
+#include "suite.h"
 
 enum vector {
     VECTOR_NONE = -1,
@@ -62,52 +62,53 @@ void except_caught(struct except_frame *frame)
     }
 }
 
-__asm__(".text\n"
-        ".macro except_stub vector\n"
-        "except_\\vector:\n\t"
-        ".if \\vector != 8 && (\\vector < 10 || \\vector > 14) && \\vector != 17 && \\vector != 21"
-        " && \\vector != 29 && \\vector != 30\n\t"
-        "pushq $0\n\t"
-        ".endif\n\t"
-        "pushq $\\vector\n\t"
-        "jmp except_common\n"
-        ".endm\n"
-        ".altmacro\n"
-        ".set except_i, 0\n"
-        ".rept 32\n"
-        "except_stub %except_i\n"
-        ".set except_i, except_i + 1\n"
-        ".endr\n"
-        "except_common:\n\t"
-        "push %rax\n\tpush %rbx\n\tpush %rcx\n\tpush %rdx\n\tpush %rsi\n\tpush %rdi\n\tpush %rbp\n\t"
-        "push %r8\n\tpush %r9\n\tpush %r10\n\tpush %r11\n\tpush %r12\n\tpush %r13\n\tpush %r14\n\t"
-        "push %r15\n\t"
-        "mov %rsp, %rdi\n\t"
-        "mov %rsp, %rbx\n\t"
-        "and $-64, %rsp\n\t"
-        "sub $512, %rsp\n\t"
-        "fxsave64 (%rsp)\n\t"
-        "cld\n\t"
-        "call except_caught\n\t"
-        "fxrstor64 (%rsp)\n\t"
-        "mov %rbx, %rsp\n\t"
-        "pop %r15\n\tpop %r14\n\tpop %r13\n\tpop %r12\n\tpop %r11\n\tpop %r10\n\tpop %r9\n\tpop %r8\n\t"
-        "pop %rbp\n\tpop %rdi\n\tpop %rsi\n\tpop %rdx\n\tpop %rcx\n\tpop %rbx\n\tpop %rax\n\t"
-        "add $16, %rsp\n\t"
-        "iretq\n"
-        ".section .rodata\n"
-        ".balign 8\n"
-        "except_stubs:\n"
-        ".macro except_entry vector\n"
-        ".quad except_\\vector\n"
-        ".endm\n"
-        ".set except_i, 0\n"
-        ".rept 32\n"
-        "except_entry %except_i\n"
-        ".set except_i, except_i + 1\n"
-        ".endr\n"
-        ".noaltmacro\n"
-        ".text\n");
+__asm__(
+    ".text\n"
+    ".macro except_stub vector\n"
+    "except_\\vector:\n\t"
+    ".if \\vector != 8 && (\\vector < 10 || \\vector > 14) && \\vector != 17 && \\vector != 21"
+    " && \\vector != 29 && \\vector != 30\n\t"
+    "pushq $0\n\t"
+    ".endif\n\t"
+    "pushq $\\vector\n\t"
+    "jmp except_common\n"
+    ".endm\n"
+    ".altmacro\n"
+    ".set except_i, 0\n"
+    ".rept 32\n"
+    "except_stub %except_i\n"
+    ".set except_i, except_i + 1\n"
+    ".endr\n"
+    "except_common:\n\t"
+    "push %rax\n\tpush %rbx\n\tpush %rcx\n\tpush %rdx\n\tpush %rsi\n\tpush %rdi\n\tpush %rbp\n\t"
+    "push %r8\n\tpush %r9\n\tpush %r10\n\tpush %r11\n\tpush %r12\n\tpush %r13\n\tpush %r14\n\t"
+    "push %r15\n\t"
+    "mov %rsp, %rdi\n\t"
+    "mov %rsp, %rbx\n\t"
+    "and $-64, %rsp\n\t"
+    "sub $512, %rsp\n\t"
+    "fxsave64 (%rsp)\n\t"
+    "cld\n\t"
+    "call except_caught\n\t"
+    "fxrstor64 (%rsp)\n\t"
+    "mov %rbx, %rsp\n\t"
+    "pop %r15\n\tpop %r14\n\tpop %r13\n\tpop %r12\n\tpop %r11\n\tpop %r10\n\tpop %r9\n\tpop %r8\n\t"
+    "pop %rbp\n\tpop %rdi\n\tpop %rsi\n\tpop %rdx\n\tpop %rcx\n\tpop %rbx\n\tpop %rax\n\t"
+    "add $16, %rsp\n\t"
+    "iretq\n"
+    ".section .rodata\n"
+    ".balign 8\n"
+    "except_stubs:\n"
+    ".macro except_entry vector\n"
+    ".quad except_\\vector\n"
+    ".endm\n"
+    ".set except_i, 0\n"
+    ".rept 32\n"
+    "except_entry %except_i\n"
+    ".set except_i, except_i + 1\n"
+    ".endr\n"
+    ".noaltmacro\n"
+    ".text\n");
 extern const uint64_t except_stubs[EXCEPT_VECTORS];
 
 struct idt_gate {
@@ -159,11 +160,9 @@ static inline void except_init(void)
 #define TRY(vector_, text, outputs, inputs, ...)                                                   \
     do {                                                                                           \
         except_state.vector = VECTOR_NONE;                                                         \
-        __asm__ volatile("movq $except_end%=, except_state\n\t" text                               \
-                         "\nexcept_end%=:\n\t"                                                     \
+        __asm__ volatile("movq $except_end%=, except_state\n\t" text "\nexcept_end%=:\n\t"         \
                          "movq $0, except_state"                                                   \
-                         : outputs                                                                 \
-                         : inputs                                                                  \
+                         : outputs:inputs                                                          \
                          : "memory", "cc" __VA_OPT__(, ) __VA_ARGS__);                             \
         (vector_) = except_state.vector;                                                           \
     } while (0)

@@ -2,10 +2,10 @@
  * Accesses of which one wants to know whether they are delivered as TRAP: probe() makes one and
  * tells; allowed() finds out what a page allows.
  */
-#ifndef TESTS_GUEST_PROBE_H
-#define TESTS_GUEST_PROBE_H
+#ifndef TRAPLINE_TESTS_PROBE_H
+#define TRAPLINE_TESTS_PROBE_H
 
-#include "check.h"
+#include "suite.h"
 
 /* Accesses whose end is known, so that the handler can step over them. */
 __asm__(".text\n"

@@ -1,8 +1,8 @@
 /* Page tables of a test's own: one page, mapped a second time by the guest's tables. */
-#ifndef TESTS_GUEST_WALK_H
-#define TESTS_GUEST_WALK_H
+#ifndef TRAPLINE_TESTS_WALK_H
+#define TRAPLINE_TESTS_WALK_H
 
-#include "check.h"
+#include "suite.h"
 
 enum walk_bits {
     WALK_PRESENT = 1u << 0,
