@@ -1,0 +1,446 @@
+#include "tests/unit/hv_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "hv/console.h"
+#include "hv/cpu.h"
+#include "hv/dump.h"
+#include "hv/machine.h"
+#include "hv/memory.h"
+#include "hv/mtrr.h"
+#include "hv/sched.h"
+#include "hv/vmx_setup.h"
+#include "vmx/instructions.h"
+#include "vmx/x86.h"
+
+enum {
+    ALLOCATIONS = 64,
+    RIP = 0x1000,
+    VMCALL_BYTES = 3,
+    RIGHTS_CPL_0 = 0xc093,
+    ENTRY_DIRTY = 1 << 9, /* SDM table 28-6 */
+    NOT_THE_GUESTS = 0xcc,
+};
+
+struct hv_world world;
+uint64_t fake_vmcs[FAKE_VMCS_FIELDS];
+unsigned fake_vmwrites;
+struct vmx_setup vmx_setup;
+uint64_t cpu_tsc_per_ms = 1000000;
+
+static struct handover_guest config;
+static struct vcpu nobody; /* whose turn it is when the guest's is over */
+
+/* What the CPU has cached since the last INVEPT. */
+static struct {
+    uint8_t hardware, dirty;
+    uint64_t hpa;
+} cache[WORLD_WATCHED];
+
+static struct {
+    void *memory;
+    uint64_t bytes;
+} allocations[ALLOCATIONS];
+
+/* Stand-ins for the hypervisor's platform. */
+
+uint64_t memory_alloc(uint64_t bytes, uint64_t align)
+{
+    if (bytes >= SIZE_1G)
+        return 0;
+    bytes = (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+    for (unsigned i = 0; i < ALLOCATIONS; i++) {
+        if (allocations[i].memory)
+            continue;
+        allocations[i].memory = aligned_alloc(align, (bytes + align - 1) & ~(align - 1));
+        allocations[i].bytes = bytes;
+        memset(allocations[i].memory, 0, bytes);
+        return virt_to_phys(allocations[i].memory);
+    }
+    fail_msg("more allocations than a guest needs");
+    return 0;
+}
+
+void memory_free(uint64_t phys, uint64_t bytes)
+{
+    for (unsigned i = 0; i < ALLOCATIONS; i++) {
+        if (!allocations[i].memory || virt_to_phys(allocations[i].memory) != phys)
+            continue;
+        assert_int_equal(allocations[i].bytes, (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1));
+        free(allocations[i].memory);
+        allocations[i].memory = NULL;
+        return;
+    }
+    fail_msg("freed what was not allocated");
+}
+
+uint64_t memory_free_bytes(void)
+{
+    return 0;
+}
+
+void mtrr_read(struct mtrr_state *state)
+{
+    *state = (struct mtrr_state){0};
+}
+
+bool mtrr_uniform(const struct mtrr_state *state, uint64_t phys, uint64_t bytes,
+                  enum memory_type *type)
+{
+    (void)state;
+    (void)phys;
+    (void)bytes;
+    *type = MEMORY_TYPE_WB;
+    return true;
+}
+
+void console_write(const char *text, size_t bytes)
+{
+    if (bytes > WORLD_CONSOLE - 1 - world.console_length)
+        world.console_length = 0;
+    memcpy(world.console + world.console_length, text, bytes);
+    world.console_length += bytes;
+    world.console[world.console_length] = '\0';
+}
+
+void kprintf(const char *format, ...)
+{
+    char line[512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    console_write(line, strlen(line));
+}
+
+void dump_vcpu(const struct vcpu *vcpu)
+{
+    assert_ptr_equal(vcpu, world.vcpu);
+    world.dumps++;
+}
+
+struct vcpu *sched_next(void)
+{
+    return &nobody;
+}
+
+void sched_charge(struct vcpu *vcpu)
+{
+    (void)vcpu;
+}
+
+void cpu_handle_nmi(void)
+{
+}
+
+void cpu_unblock_nmis(void)
+{
+}
+
+void cpu_handle_machine_check(void)
+{
+}
+
+void cpu_handle_interrupt(unsigned vector)
+{
+    (void)vector;
+}
+
+void vmx_exit_stub(void)
+{
+}
+
+void vmx_exit_stub_guarded(void)
+{
+}
+
+void fake_invept(enum invept_type type, uint64_t eptp)
+{
+    assert_int_equal(type, INVEPT_SINGLE_CONTEXT);
+    assert_int_equal(eptp, ept_pointer(&world.guest->ept));
+    world.invepts++;
+    memset(cache, 0, sizeof(cache));
+}
+
+void fake_invvpid(enum invvpid_type type, uint16_t vpid)
+{
+    assert_int_equal(type, INVVPID_SINGLE_CONTEXT);
+    assert_int_equal(vpid, world.vcpu->vpid);
+}
+
+/* The world. */
+
+void world_open(const struct world_options *options)
+{
+    for (unsigned i = 0; i < ALLOCATIONS; i++) { /* what a test that failed left behind */
+        free(allocations[i].memory);
+        allocations[i].memory = NULL;
+    }
+    world = (struct hv_world){0};
+    memset(fake_vmcs, 0, sizeof(fake_vmcs));
+    memset(cache, 0, sizeof(cache));
+    vmx_setup = (struct vmx_setup){
+        .caps = {.basic = (uint64_t)PAGE << 32, .cr0_fixed1 = UINT32_MAX, .cr4_fixed1 = UINT32_MAX},
+        .invept_single = true,
+        .physical_bits = 48,
+        .fpu_bytes = PAGE,
+        .ept = options->features,
+    };
+    config = (struct handover_guest){
+        .name = "test",
+        .memory = options->ram,
+        .table_budget = options->budget * PAGE,
+        .vcpus = 1,
+        .entry = RIP,
+    };
+    guest_count = 1;
+    world.guest = guest_create(&config, 0);
+    if (!world.guest)
+        fail_msg("%s", world.console);
+    world.vcpu = world.guest->vcpus[0];
+    for (uint64_t i = 1; i < options->ram / BLOCK;
+         i++) /* or crossing a block would prove nothing */
+        assert_true(world.guest->blocks[i] != world.guest->blocks[i - 1] + BLOCK);
+    fake_vmcs[VMCS_GUEST_SS_ACCESS_RIGHTS] = RIGHTS_CPL_0;
+}
+
+void world_close(void)
+{
+    void *vcpu = world.vcpu, *guest = world.guest;
+
+    guest_release(world.guest);
+    memory_free(virt_to_phys(vcpu), sizeof(struct vcpu));
+    memory_free(virt_to_phys(guest), sizeof(struct guest));
+    for (unsigned i = 0; i < ALLOCATIONS; i++)
+        assert_null(allocations[i].memory);
+}
+
+void world_open_plain(void)
+{
+    world_open(&(struct world_options){
+        .ram = WORLD_RAM_MAX,
+        .features = {.page_2m = true, .page_1g = true, .accessed_dirty = true, .exec_only = true},
+    });
+}
+
+/*
+ * What the exit stub does: the fast tier, which does not see the registers that C functions
+ * preserve, then the slow one, for which nothing may have changed.
+ */
+static bool run(uint32_t reason)
+{
+    struct vmx_context *context = &world.vcpu->context;
+    struct vmx_regs before = context->regs;
+    uintptr_t next;
+
+    fake_vmcs[VMCS_EXIT_REASON] = reason;
+    fake_vmcs[VMCS_ENTRY_INTERRUPTION_INFO] = 0;
+    memset(&context->regs, NOT_THE_GUESTS, offsetof(struct vmx_regs, rax));
+    fake_vmwrites = 0;
+    next = vmx_handle_fast_exit(context);
+    for (size_t i = 0; i < offsetof(struct vmx_regs, rax); i++)
+        assert_int_equal(((uint8_t *)&context->regs)[i], NOT_THE_GUESTS);
+    memcpy(&context->regs, &before, offsetof(struct vmx_regs, rax));
+    if (next == (uintptr_t)context)
+        return true;
+    assert_int_equal(next, (uintptr_t)context | VMX_EXIT_SLOW);
+    assert_memory_equal(&context->regs, &before, sizeof(before));
+    assert_int_equal(fake_vmwrites, 0);
+    return vmx_handle_exit(context) == context;
+}
+
+bool hypercall_once(uint64_t number, uint64_t rdi, uint64_t rsi, uint64_t rdx, uint64_t r10)
+{
+    struct vmx_regs *regs = &world.vcpu->context.regs, before;
+
+    *regs = (struct vmx_regs){.rax = number,
+                              .rdi = rdi,
+                              .rsi = rsi,
+                              .rdx = rdx,
+                              .r10 = r10,
+                              .rbx = 1,
+                              .rcx = 2,
+                              .rbp = 3,
+                              .r8 = 8,
+                              .r9 = 9,
+                              .r11 = 11,
+                              .r12 = 12,
+                              .r13 = 13,
+                              .r14 = 14,
+                              .r15 = 15};
+    before = *regs;
+    fake_vmcs[VMCS_GUEST_RIP] = RIP;
+    fake_vmcs[VMCS_EXIT_INSTRUCTION_LENGTH] = VMCALL_BYTES;
+    if (!run(EXIT_REASON_VMCALL)) {
+        assert_int_not_equal(world.guest->state, GUEST_RUNNING);
+        regs->rax = INT64_MAX;
+        return true;
+    }
+    assert_int_equal(world.guest->state, GUEST_RUNNING);
+    assert_int_equal(fake_vmcs[VMCS_ENTRY_INTERRUPTION_INFO], 0);
+    assert_false(atomic_load(&world.guest->lock.held));
+    if (fake_vmcs[VMCS_GUEST_RIP] == RIP) {
+        assert_memory_equal(regs, &before, sizeof(before));
+        return false;
+    }
+    assert_int_equal(fake_vmcs[VMCS_GUEST_RIP], RIP + VMCALL_BYTES);
+    before.rax = regs->rax;
+    before.rdx = regs->rdx;
+    assert_memory_equal(regs, &before, sizeof(before));
+    check_cache();
+    return true;
+}
+
+int64_t hypercall(uint64_t number, uint64_t rdi, uint64_t rsi, uint64_t rdx, uint64_t r10)
+{
+    check_cache(); /* which also fills it */
+    world.agains = 0;
+    while (!hypercall_once(number, rdi, rsi, rdx, r10))
+        world.agains++;
+    world.rdx = world.vcpu->context.regs.rdx;
+    return (int64_t)world.vcpu->context.regs.rax;
+}
+
+enum outcome violate(uint64_t gpa, uint64_t qualification, uint32_t vectoring)
+{
+    uint64_t info;
+
+    world.violations++;
+    fake_vmcs[VMCS_GUEST_RIP] = RIP;
+    fake_vmcs[VMCS_EXIT_QUALIFICATION] = qualification;
+    fake_vmcs[VMCS_GUEST_PHYSICAL_ADDRESS] = gpa;
+    fake_vmcs[VMCS_GUEST_LINEAR_ADDRESS] = gpa;
+    fake_vmcs[VMCS_IDT_VECTORING_INFO] = vectoring;
+    if (!run(EXIT_REASON_EPT_VIOLATION)) {
+        assert_int_equal(world.guest->state, GUEST_STOPPED);
+        return ACCESS_STOPPED;
+    }
+    assert_int_equal(fake_vmcs[VMCS_GUEST_RIP], RIP);
+    assert_false(atomic_load(&world.guest->lock.held));
+    check_cache();
+    info = fake_vmcs[VMCS_ENTRY_INTERRUPTION_INFO];
+    if ((info & INTERRUPTION_VALID) && (info & INTERRUPTION_VECTOR) == TRAPLINE_VECTOR_TRAP)
+        return ACCESS_TRAPPED;
+    return ACCESS_DONE;
+}
+
+enum outcome guest_access(uint64_t gpa, enum ept_access access, uint8_t data)
+{
+    struct ept_translation t;
+
+    /* A violation that is dealt with is retried; none needs it more than twice. */
+    for (unsigned i = 0; i < 3; i++) {
+        enum outcome outcome;
+
+        ept_lookup(&world.guest->ept, gpa, &t);
+        if (t.level && !(access & ~t.hardware)) {
+            if ((access & EPT_ACCESS_W) && vmx_setup.ept.accessed_dirty)
+                *(uint64_t *)phys_to_virt(t.table) |= ENTRY_DIRTY;
+            if (access & EPT_ACCESS_W)
+                *(uint8_t *)phys_to_virt(t.hpa) = data;
+            return ACCESS_DONE;
+        }
+        outcome = violate(
+            gpa, access | t.hardware << 3 | EPT_VIOLATION_LINEAR_VALID | EPT_VIOLATION_TRANSLATED,
+            0);
+        if (outcome != ACCESS_DONE)
+            return outcome;
+    }
+    fail_msg("a violation that never ends");
+    return ACCESS_STOPPED;
+}
+
+/* Watching. */
+
+static unsigned ram_pages(void)
+{
+    return (unsigned)(world.guest->ram_size / PAGE);
+}
+
+unsigned watched_count(void)
+{
+    return ram_pages() + WORLD_ALIASES + WORLD_LAST;
+}
+
+uint64_t watched_gpa(unsigned index)
+{
+    const struct guest *guest = world.guest;
+
+    if (index < ram_pages())
+        return index * (uint64_t)PAGE;
+    index -= ram_pages();
+    if (index < WORLD_ALIASES)
+        return guest->alias_base + index * (uint64_t)PAGE;
+    index -= WORLD_ALIASES;
+    return guest->alias_base + guest->alias_size - (WORLD_LAST - index) * (uint64_t)PAGE;
+}
+
+static struct page_state look(unsigned index)
+{
+    struct ept_translation t;
+
+    ept_lookup(&world.guest->ept, watched_gpa(index), &t);
+    if (!t.level)
+        return (struct page_state){0};
+    return (struct page_state){
+        .mapped = true,
+        .access = (uint8_t)t.access,
+        .full = (uint8_t)t.full,
+        .hardware = (uint8_t)t.hardware,
+        .tracked = t.tracked,
+        .aliased = t.aliased,
+        .alias = t.alias,
+        .dirty = t.tracked && (t.entry & ENTRY_DIRTY), /* means nothing elsewhere */
+        .hpa = t.hpa,
+    };
+}
+
+void snapshot_take(struct snapshot *snapshot)
+{
+    for (unsigned i = 0; i < watched_count(); i++)
+        snapshot->pages[i] = look(i);
+}
+
+bool snapshot_same(const struct snapshot *a, const struct snapshot *b)
+{
+    return !memcmp(a->pages, b->pages, watched_count() * sizeof(a->pages[0]));
+}
+
+void check_cache(void)
+{
+    for (unsigned i = 0; i < watched_count(); i++) {
+        struct page_state now = look(i);
+
+        if (cache[i].hardware & ~now.hardware)
+            fail_msg("0x%llx: rights 0x%x are cached, and 0x%x are left: a flush is missing",
+                     (unsigned long long)watched_gpa(i), cache[i].hardware, now.hardware);
+        if (cache[i].hardware && cache[i].hpa != now.hpa)
+            fail_msg("0x%llx: the page has moved", (unsigned long long)watched_gpa(i));
+        if (cache[i].dirty && now.tracked && !now.dirty)
+            fail_msg("0x%llx: cached as dirty: the next write is lost",
+                     (unsigned long long)watched_gpa(i));
+        cache[i].hardware |= now.hardware;
+        cache[i].hpa = now.hpa;
+        cache[i].dirty |= now.dirty;
+    }
+}
+
+unsigned access_of(uint64_t gpa)
+{
+    struct ept_translation t;
+
+    ept_lookup(&world.guest->ept, gpa, &t);
+    return t.access;
+}
+
+void *ram(uint64_t gpa)
+{
+    return guest_ram(world.guest, gpa);
+}

@@ -1,0 +1,99 @@
+/*
+ * A machine for unit tests of the hypervisor's exit handlers: one guest with real EPT tables in
+ * host memory, one vCPU with a fake VMCS, and a CPU's translation cache at its worst: it has
+ * cached, and goes on using, every translation that the tables held at any moment since the last
+ * INVEPT.
+ */
+#ifndef TESTS_UNIT_HV_WORLD_H
+#define TESTS_UNIT_HV_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hv/guest.h"
+#include "hv/vcpu.h"
+
+enum {
+    PAGE = 4096,
+    BLOCK = 2 << 20,
+    WORLD_RAM_MAX = 8 << 20,
+    WORLD_ALIASES = 1024, /* pages at the start of the alias window that are watched ... */
+    WORLD_LAST = 16,      /* ... and at its end */
+    WORLD_WATCHED = WORLD_RAM_MAX / PAGE + WORLD_ALIASES + WORLD_LAST,
+    WORLD_CONSOLE = 1 << 16,
+};
+
+struct world_options {
+    uint64_t ram;    /* bytes */
+    uint64_t budget; /* table pages, 0 = plenty */
+    struct ept_features features;
+};
+
+/* What matters of one guest-physical page; see struct ept_translation. */
+struct page_state {
+    uint8_t mapped, access, full, hardware, tracked, aliased, alias, dirty;
+    uint64_t hpa;
+};
+
+struct snapshot {
+    struct page_state pages[WORLD_WATCHED];
+};
+
+enum outcome {
+    ACCESS_DONE,    /* at once or after a retry */
+    ACCESS_TRAPPED, /* vector 20 is about to be delivered */
+    ACCESS_STOPPED, /* the guest was stopped */
+};
+
+struct hv_world {
+    struct guest *guest;
+    struct vcpu *vcpu;
+    uint64_t rdx;        /* after the last hypercall */
+    unsigned agains;     /* how often the last hypercall came back to go on */
+    unsigned invepts;    /* ever */
+    unsigned violations; /* EPT violations, ever */
+    unsigned dumps;
+    char console[WORLD_CONSOLE];
+    size_t console_length;
+};
+
+extern struct hv_world world;
+
+void world_open(const struct world_options *options);
+void world_close(void);
+
+/* The usual machine: 8 MiB, all features, plenty of tables. */
+void world_open_plain(void);
+
+/*
+ * VMCALL, again until it is done. Checks what holds for every call: RIP stays or goes on by the
+ * instruction, no other register but RAX and RDX changes, and no stale translation is left.
+ * Returns RAX; INT64_MAX when the guest has ended.
+ */
+int64_t hypercall(uint64_t number, uint64_t rdi, uint64_t rsi, uint64_t rdx, uint64_t r10);
+
+/* The same, one exit only: false = it wants to go on. */
+bool hypercall_once(uint64_t number, uint64_t rdi, uint64_t rsi, uint64_t rdx, uint64_t r10);
+
+/* The guest makes an access (enum ept_access); a write is of one byte, data. */
+enum outcome guest_access(uint64_t gpa, enum ept_access access, uint8_t data);
+
+/* An EPT violation as the CPU reports it; vectoring: IDT-vectoring information. */
+enum outcome violate(uint64_t gpa, uint64_t qualification, uint32_t vectoring);
+
+/* Guest-physical address of a watched page. */
+uint64_t watched_gpa(unsigned index);
+unsigned watched_count(void);
+
+/* Take a look at all watched pages; the cache takes them over. */
+void snapshot_take(struct snapshot *snapshot);
+bool snapshot_same(const struct snapshot *a, const struct snapshot *b);
+
+/* Fails the test when the cache allows what the tables forbid, or hides a write. */
+void check_cache(void);
+
+unsigned access_of(uint64_t gpa);
+void *ram(uint64_t gpa);
+
+#endif
