@@ -6,7 +6,6 @@
 #include <cmocka.h>
 #include <sanitizer/asan_interface.h>
 
-#include "ept/entry.h"
 #include "ept_world.h"
 
 /* The processor's view, written down again from the SDM's tables. */
@@ -36,6 +35,14 @@ static uint64_t random_state;
 uint8_t *world_memory(void)
 {
     return &memory[0][0];
+}
+
+void world_snapshot(uint8_t *to)
+{
+    for (unsigned i = 0; i < WORLD_PAGES; i++) {
+        if (used[i])
+            memcpy(to + (size_t)i * PAGE, memory[i], PAGE);
+    }
 }
 
 void world_seed(uint64_t seed)

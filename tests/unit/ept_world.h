@@ -9,13 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ept/ept.h"
+#include "ept/table.h"
 
 enum {
     WORLD_PAGES = 4096, /* table pages that the machine has */
     PAGE = 4096,
-    PAGES_2M = 512,
-    PAGES_1G = 512 * 512,
 };
 
 #define WORLD_PHYS_BASE 0x100000000ull /* physical address of the first table page */
@@ -74,6 +72,9 @@ struct walk world_walk(const uint8_t *memory, uint64_t gpa);
 
 /* The table pages' memory, WORLD_PAGES pages. */
 uint8_t *world_memory(void);
+
+/* Copy the table pages that are in use. */
+void world_snapshot(uint8_t *to);
 
 /* A small deterministic random number generator. */
 uint64_t world_random(void);

@@ -42,3 +42,5 @@ UNIT_HV_WORLD := tests/unit/hv_world.c hv/primitives.c hv/hypercall.c hv/guest.c
 	ept/dirty.c ept/ept.c ept/list.c ept/map.c ept/memory.c ept/merge.c ept/protect.c ept/table.c
 UNIT_test_primitives := $(UNIT_HV_WORLD)
 UNIT_FLAGS_test_primitives := -iquote tests/unit/fake_vmx
+UNIT_test_ept_steps := $(EPT_TESTED)
+UNIT_FLAGS_test_ept_steps := -DEPT_RECORD_STORES

@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 
-#include "ept/entry.h"
 #include "ept_world.h"
 
 #define MIB (1ull << 20)
