@@ -25,7 +25,7 @@ DEFAULTS = {
     "engine": "bochs", "models": "", "cpus": "1", "mem": "256", "timeout": "120",
     "guests": "", "args": "", "guest_mem": "64", "vcpus": "1", "time_limit": "", "tables": "",
     "disable": "", "on_exit": "shutdown", "conf": "", "missing": "no", "end": "ok", "reason": "",
-    "report": "", "expect": "", "forbid": "", "after": "",
+    "report": "", "expect": "", "forbid": "", "after": "", "rows": "",
 }
 
 
@@ -55,6 +55,27 @@ def find_in_order(patterns, lines):
         if at == len(lines):
             return pattern
         at += 1
+    return None
+
+
+ROW_TEXT = ("name", "mode", "unit", "per")
+ROW_NUMBERS = ("n", "min", "median", "p99", "exits", "flushes", "ipis")
+
+
+def rows_wrong(rows, wanted):
+    """Why the result rows are not those with the wanted names, each whole and once; or None."""
+    names = [row.get("name") for row in rows]
+    for name in wanted:
+        if names.count(name) != 1:
+            return f"{names.count(name)} result rows are called {name}"
+    extra = sorted(str(name) for name in names if name not in wanted)
+    if extra:
+        return f"a result row that nobody asked for: {extra[0]}"
+    for row in rows:
+        fields = [key for key in ROW_TEXT if not isinstance(row.get(key), str)]
+        fields += [key for key in ROW_NUMBERS if not isinstance(row.get(key), (int, float))]
+        if fields:
+            return f"result row {row['name']}: {fields[0]} is missing or of a wrong kind"
     return None
 
 
@@ -138,6 +159,10 @@ class BootTest:
             hit = next((line for line in lines if re.search(pattern, line)), None)
             if hit is not None:
                 return f"the console has /{pattern}/: {hit}"
+        if s["rows"]:
+            wrong = rows_wrong(outcome.transcript.rows, s["rows"].split())
+            if wrong is not None:
+                return wrong
         needs_report = s["report"] == "yes" or (s["report"] != "no" and self._own_guests())
         if needs_report and report.passed == 0:
             return "no guest reported any check"

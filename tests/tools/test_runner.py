@@ -13,7 +13,7 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
 
-from harness.boot import find_in_order, read_report
+from harness.boot import find_in_order, read_report, rows_wrong
 from runner import UsageError, image, qemu, settings, volume
 from runner.console import LineReader, Transcript
 from runner.machine import make_run_folder
@@ -260,6 +260,15 @@ class HarnessTest(unittest.TestCase):
         self.assertIsNone(find_in_order(["a", "b"], ["xa", "c", "b"]))
         self.assertEqual(find_in_order(["a", "b"], ["b", "a"]), "b")
         self.assertEqual(find_in_order(["a", "a"], ["a"]), "a")
+
+    def test_rows(self):
+        row = {"name": "a", "mode": "exit", "unit": "tsc", "per": "op", "n": 1, "min": 1, "median": 1.5,
+               "p99": 2, "exits": 1, "flushes": 0, "ipis": 0}
+        self.assertIsNone(rows_wrong([row], ["a"]))
+        self.assertIn("0 result rows", rows_wrong([], ["a"]))
+        self.assertIn("2 result rows", rows_wrong([row, row], ["a"]))
+        self.assertIn("nobody asked", rows_wrong([row, dict(row, name="b")], ["a"]))
+        self.assertIn("p99", rows_wrong([dict(row, p99=None)], ["a"]))
 
 
 if __name__ == "__main__":
