@@ -352,7 +352,8 @@ struct vmx_context *vmx_handle_exit(struct vmx_context *context)
     bool go_on;
 
     if (__builtin_expect(reason < EXIT_REASONS && handlers[reason] != NULL, 1)) {
-        vcpu->stats.exits[reason]++;
+        if (reason != EXIT_REASON_VMCALL) /* these are counted by number */
+            vcpu->stats.exits[reason]++;
         go_on = handlers[reason](vcpu);
     } else {
         if ((reason & EXIT_REASON_BASIC) < EXIT_REASONS)

@@ -1,3 +1,4 @@
+#include "hv/flush.h"
 #include "hv/guest.h"
 
 #include <stdarg.h>
@@ -56,7 +57,7 @@ static void pool_flush(void *ctx)
 {
     struct guest *guest = (struct guest *)((char *)ctx - offsetof(struct guest, pool));
 
-    vcpu_flush_ept(guest->vcpus[0]);
+    flush_ept(guest->vcpus[0]);
 }
 
 void *guest_ram(const struct guest *guest, uint64_t gpa)
@@ -313,10 +314,14 @@ void guest_print(struct guest *guest, const char *text, size_t bytes)
         return;
     }
     for (size_t i = 0; i < bytes; i++) {
+        if (guest->line_length == 0)
+            guest->line_length =
+                (unsigned)ksnprintf(guest->line, sizeof(guest->line), "[%s] ", guest->config->name);
         guest->line[guest->line_length++] = text[i];
-        if (text[i] == '\n' || guest->line_length == GUEST_LINE_LEN) {
-            kprintf("[%s] %.*s%s", guest->config->name, (int)guest->line_length, guest->line,
-                    text[i] == '\n' ? "" : "\n");
+        if (text[i] != '\n' && guest->line_length == GUEST_LINE_LEN - 1)
+            guest->line[guest->line_length++] = '\n';
+        if (guest->line[guest->line_length - 1] == '\n') {
+            console_write(guest->line, guest->line_length);
             guest->line_length = 0;
         }
     }

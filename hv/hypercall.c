@@ -6,8 +6,7 @@
 #include "vmx/instructions.h"
 
 enum {
-    RIGHTS_DPL = 3 << 5, /* of SS: the CPL (SDM 24.4.1) */
-    PRINT_MAX = 4096,    /* bytes a call, so that no guest keeps the console for long */
+    PRINT_MAX = 4096, /* bytes a call, so that no guest keeps the console for long */
 };
 
 static int64_t hc_print(struct vcpu *vcpu, struct vmx_regs *regs)
@@ -89,46 +88,30 @@ FAST(track, primitive_track)
 FAST(print, hc_print)
 FAST(stats, hc_stats)
 
-/* Without an entry: slow. */
-static uintptr_t (*const functions[TRAPLINE_HC_COUNT])(struct vcpu *) = {
+static uintptr_t slow_exit(struct vcpu *vcpu)
+{
+    return (uintptr_t)&vcpu->context | VMX_EXIT_SLOW;
+}
+
+hypercall_fast_function *const hypercall_fast_functions[TRAPLINE_HC_COUNT] = {
     [TRAPLINE_HC_NOP] = fast_nop,       [TRAPLINE_HC_TRAP] = fast_trap,
     [TRAPLINE_HC_PROT1] = fast_prot1,   [TRAPLINE_HC_PROTN] = fast_protn,
     [TRAPLINE_HC_UNPROT] = fast_unprot, [TRAPLINE_HC_DIRTY] = fast_dirty,
     [TRAPLINE_HC_MAP2] = fast_map2,     [TRAPLINE_HC_UNMAP2] = fast_unmap2,
     [TRAPLINE_HC_TRACK] = fast_track,   [TRAPLINE_HC_PRINT] = fast_print,
-    [TRAPLINE_HC_STATS] = fast_stats,
+    [TRAPLINE_HC_EXIT] = slow_exit,     [TRAPLINE_HC_STATS] = fast_stats,
 };
-
-/* VMCALL exits at every CPL, and only CPL 0 is answered. */
-static inline bool above_cpl0(void)
-{
-    return vmread(VMCS_GUEST_SS_ACCESS_RIGHTS) & RIGHTS_DPL;
-}
-
-uintptr_t hypercall_fast(struct vcpu *vcpu)
-{
-    uint64_t number = vcpu->context.regs.rax;
-
-    if (__builtin_expect(number < TRAPLINE_HC_COUNT && functions[number] && !above_cpl0(), 1)) {
-        vcpu->stats.exits[EXIT_REASON_VMCALL]++;
-        vcpu->stats.hypercalls[number]++;
-        return functions[number](vcpu);
-    }
-    return (uintptr_t)&vcpu->context | VMX_EXIT_SLOW;
-}
 
 bool hypercall_exit(struct vcpu *vcpu)
 {
-    uint64_t number = vcpu->context.regs.rax;
-
-    if (above_cpl0()) {
+    if (hypercall_above_cpl0()) {
+        vcpu->stats.refused_hypercalls++;
         complete(vcpu, -TRAPLINE_EPERM);
-    } else if (number == TRAPLINE_HC_EXIT) {
-        vcpu->stats.hypercalls[number]++;
+    } else if (vcpu->context.regs.rax == TRAPLINE_HC_EXIT) {
         guest_exit(vcpu->guest, (int64_t)vcpu->context.regs.rdi);
         return false;
     } else {
-        vcpu->stats.bad_hypercalls++;
+        vcpu->stats.refused_hypercalls++;
         complete(vcpu, -TRAPLINE_ENOSYS);
     }
     return true;

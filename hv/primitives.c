@@ -1,7 +1,9 @@
 #include "hv/primitives.h"
 
+#include "ept/fast.h"
 #include "hv/dump.h"
 #include "hv/exit.h"
+#include "hv/flush.h"
 #include "hv/guest.h"
 #include "hv/memory.h"
 #include "hv/vcpu.h"
@@ -33,7 +35,7 @@ static int64_t finish(struct vcpu *vcpu, int64_t result)
     struct guest *guest = vcpu->guest;
 
     if (guest->ept.flush_owed)
-        vcpu_flush_ept(vcpu);
+        flush_ept(vcpu);
     spin_unlock(&guest->lock);
     return result;
 }
@@ -56,16 +58,27 @@ int64_t primitive_trap(struct vcpu *vcpu, struct vmx_regs *regs)
 
 int64_t primitive_prot1(struct vcpu *vcpu, struct vmx_regs *regs)
 {
-    if (regs->rsi > ACCESS_MASK)
+    struct ept *ept = &vcpu->guest->ept;
+    uint64_t page = regs->rdi, access = regs->rsi;
+
+    if (access > ACCESS_MASK)
         return -TRAPLINE_EINVAL;
     spin_lock(&vcpu->guest->lock);
-    return finish(vcpu, ept_protect(&vcpu->guest->ept, regs->rdi, 1, (unsigned)regs->rsi));
+    if (__builtin_expect(ept_fast_lower(ept, page, (unsigned)access), 1))
+        return finish(vcpu, 0);
+    return finish(vcpu, ept_protect(ept, page, 1, (unsigned)access));
 }
 
 int64_t primitive_unprot(struct vcpu *vcpu, struct vmx_regs *regs)
 {
+    struct ept *ept = &vcpu->guest->ept;
+
     spin_lock(&vcpu->guest->lock);
-    return finish(vcpu, ept_unprotect(&vcpu->guest->ept, regs->rdi, regs->rsi));
+    if (__builtin_expect(regs->rsi == 1 && ept_fast_raise(ept, regs->rdi), 1)) {
+        spin_unlock(&vcpu->guest->lock); /* raising owes no flush */
+        return 0;
+    }
+    return finish(vcpu, ept_unprotect(ept, regs->rdi, regs->rsi));
 }
 
 int64_t primitive_track(struct vcpu *vcpu, struct vmx_regs *regs)
@@ -357,10 +370,16 @@ static inline enum ept_fault decide(struct vcpu *vcpu, uint64_t qualification, u
     struct guest *guest = vcpu->guest;
     enum ept_fault fault;
 
+    unsigned access = qualification & ACCESS_MASK;
+
     spin_lock(&guest->lock);
-    fault = ept_fault(&guest->ept, gpa, (unsigned)(qualification & ACCESS_MASK));
-    if (__builtin_expect(guest->ept.flush_owed, 0))
-        vcpu_flush_ept(vcpu);
+    if (__builtin_expect(ept_fast_denied(&guest->ept, gpa, access), 1)) {
+        spin_unlock(&guest->lock);
+        return EPT_FAULT_DENIED;
+    }
+    fault = ept_fault(&guest->ept, gpa, access);
+    if (guest->ept.flush_owed)
+        flush_ept(vcpu);
     spin_unlock(&guest->lock);
     return fault;
 }

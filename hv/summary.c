@@ -25,16 +25,18 @@ static void print_counts(const struct guest *guest)
     const struct vcpu_stats *s = &guest->vcpus[0]->stats;
 
     for (unsigned i = 0; i < EXIT_REASONS; i++) {
-        if (s->exits[i])
-            kprintf("trapline:   exits: %-32s %12llu\n", vmx_exit_name(i), (ull)s->exits[i]);
+        uint64_t count = i == EXIT_REASON_VMCALL ? vcpu_vmcalls(guest->vcpus[0]) : s->exits[i];
+
+        if (count)
+            kprintf("trapline:   exits: %-32s %12llu\n", vmx_exit_name(i), (ull)count);
     }
     for (unsigned i = 0; i < TRAPLINE_HC_COUNT; i++) {
         if (s->hypercalls[i])
             kprintf("trapline:   hypercall %u: %-27s %12llu\n", i, hypercall_names[i],
                     (ull)s->hypercalls[i]);
     }
-    if (s->bad_hypercalls)
-        kprintf("trapline:   hypercalls that do not exist: %19llu\n", (ull)s->bad_hypercalls);
+    if (s->refused_hypercalls)
+        kprintf("trapline:   refused hypercalls: %29llu\n", (ull)s->refused_hypercalls);
     for (unsigned i = 0; i < DENIAL_COUNT; i++) {
         if (guest->denials[i])
             kprintf("trapline:   denied: %-31s %12llu\n", denial_names[i], (ull)guest->denials[i]);

@@ -1,6 +1,7 @@
 #include "hv/vcpu.h"
 
 #include "hv/cpu.h"
+#include "hv/flush.h"
 #include "hv/guest.h"
 #include "hv/memory.h"
 #include "hv/policy_cpuid.h"
@@ -218,7 +219,7 @@ void vcpu_release(struct vcpu *vcpu)
 {
     if (vcpu->cpu) {
         /* Its EPTP and VPID may be used again by another guest: leave nothing cached under them. */
-        vcpu_flush_ept(vcpu);
+        flush_ept(vcpu);
         vmclear(vcpu->vmcs);
         if (vcpu->cpu->current == vcpu)
             vcpu->cpu->current = NULL;
@@ -311,28 +312,29 @@ void vcpu_load(struct vcpu *vcpu)
     vcpu->slice_start = rdtsc();
 }
 
+uint64_t vcpu_vmcalls(const struct vcpu *vcpu)
+{
+    uint64_t calls = vcpu->stats.refused_hypercalls;
+
+    for (unsigned i = 0; i < TRAPLINE_HC_COUNT; i++)
+        calls += vcpu->stats.hypercalls[i];
+    return calls;
+}
+
 void vcpu_sum_stats(const struct vcpu *vcpu, struct trapline_stats *stats)
 {
     const struct vcpu_stats *s = &vcpu->stats;
+    uint64_t calls = vcpu_vmcalls(vcpu);
 
     for (unsigned i = 0; i < EXIT_REASONS; i++)
         stats->exits += s->exits[i];
+    stats->exits += calls;
+    stats->hypercalls += calls;
     stats->flushes += s->flushes;
     stats->ipis += s->ipis;
-    stats->hypercalls += s->exits[EXIT_REASON_VMCALL];
     stats->traps += s->traps;
     stats->spurious += s->spurious;
     stats->tracked += s->tracked;
-}
-
-void vcpu_flush_ept(struct vcpu *vcpu)
-{
-    if (vmx_setup.invept_single)
-        invept(INVEPT_SINGLE_CONTEXT, vcpu->eptp);
-    else
-        invept(INVEPT_ALL_CONTEXTS, 0);
-    vcpu->stats.flushes++;
-    ept_flushed(&vcpu->guest->ept);
 }
 
 void vcpu_flush_linear(struct vcpu *vcpu)

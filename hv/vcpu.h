@@ -29,9 +29,9 @@ enum switched_msr {
 };
 
 struct vcpu_stats {
-    uint64_t exits[EXIT_REASONS];
+    uint64_t exits[EXIT_REASONS]; /* but VMCALLs, which are counted as hypercalls */
     uint64_t hypercalls[TRAPLINE_HC_COUNT];
-    uint64_t bad_hypercalls; /* numbers that do not exist */
+    uint64_t refused_hypercalls; /* numbers that do not exist, and calls above CPL 0 */
     uint64_t flushes;
     uint64_t ipis;
     uint64_t traps;
@@ -109,19 +109,15 @@ struct vcpu *vcpu_create(struct guest *guest, unsigned index, uint64_t info);
 /* Clear its VMCS and give its memory back. Runs on the CPU that it was pinned to. */
 void vcpu_release(struct vcpu *vcpu);
 
+/* How many VMCALLs it made. */
+uint64_t vcpu_vmcalls(const struct vcpu *vcpu);
+
 /* Add what was counted for this vCPU to the guest's sums. */
 void vcpu_sum_stats(const struct vcpu *vcpu, struct trapline_stats *stats);
 
 /* Make its VMCS current and its unswitched state live on this CPU, after saving the previous one's.
  */
 void vcpu_load(struct vcpu *vcpu);
-
-/*
- * Drop all translations that this CPU cached through the guest's EPT: INVEPT, single-context where
- * the CPU has it (SDM 28.3.3.4, and 30.3 INVEPT), and tell the EPT that its debt is paid. vcpu: the
- * one whose CPU this is; its guest has no vCPU elsewhere.
- */
-void vcpu_flush_ept(struct vcpu *vcpu);
 
 /*
  * Drop the linear and combined translations of this vCPU's VPID: owed after the emulation of an

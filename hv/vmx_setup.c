@@ -131,7 +131,8 @@ void vmx_setup_init(const struct handover *handover)
     s->tsc_hz = handover->tsc_hz;
     s->physical_bits = s->caps.physical_bits;
     s->timer_shift = vmx_caps_preemption_timer_shift(&s->caps);
-    s->invept_single = vmx_caps_has_invept_single(&s->caps);
+    s->invept_type =
+        vmx_caps_has_invept_single(&s->caps) ? INVEPT_SINGLE_CONTEXT : INVEPT_ALL_CONTEXTS;
     s->ept = (struct ept_features){
         .page_2m = vmx_caps_has_ept_2m(&s->caps),
         .page_1g = vmx_caps_has_ept_1g(&s->caps),

@@ -11,6 +11,7 @@
 #include "boot/handover.h"
 #include "ept/ept.h"
 #include "vmx/caps.h"
+#include "vmx/instructions.h"
 #include "vmx/mitigations.h"
 
 struct vmx_setup {
@@ -21,7 +22,7 @@ struct vmx_setup {
     uint32_t proc2;
     uint32_t exit;
     uint32_t entry;
-    bool invept_single; /* else INVEPT drops the translations of every EPTP */
+    enum invept_type invept_type; /* all-context where the CPU cannot do one EPTP */
     bool rdtscp;
     bool invpcid;
     bool xsaves;

@@ -13,6 +13,7 @@ section .text
 
 global vmx_run
 global vmx_exit_stub
+global vmx_exit_stub_verw
 global vmx_exit_stub_guarded
 extern vmx_handle_fast_exit
 extern vmx_handle_exit
@@ -73,22 +74,29 @@ vmx_run:
     mov rax, rdi
     jmp enter_all
 
+; EXIT_STUB name, flags: for contexts whose entry_flags are flags (nothing, or VERW) in the long run.
+%macro EXIT_STUB 2
 align 16
-vmx_exit_stub:
+%1:
     PUSH_VOLATILE
     lea rdi, [rsp - CONTEXT_RAX]
     mov rsp, [rdi + CONTEXT_HOST_STACK]
     call vmx_handle_fast_exit
-handled:
     test al, EXIT_SLOW
     jnz slow
-enter:                          ; rax = the context to enter; its preserved registers are loaded
-    cmp dword [rax + CONTEXT_ENTRY_FLAGS], 0
-    jne enter_flagged
+    cmp dword [rax + CONTEXT_ENTRY_FLAGS], %2
+    jne enter
     lea rsp, [rax + CONTEXT_RAX]
     POP_VOLATILE
+%if %2 == CONTEXT_VERW
+    verw [rsp - CONTEXT_REGS_SIZE + CONTEXT_VERW_SELECTOR]
+%endif
     vmresume
     jmp failed
+%endmacro
+
+EXIT_STUB vmx_exit_stub, 0
+EXIT_STUB vmx_exit_stub_verw, CONTEXT_VERW
 
 slow:
     lea rdi, [rax - EXIT_SLOW]
@@ -96,11 +104,10 @@ slow:
     call vmx_handle_exit
 enter_all:                      ; rax = the context to enter
     LOAD_PRESERVED rax
-    jmp enter
 
-; Something is owed first: a launch, or barriers. The guest's registers come last, so that VERW is the
-; last to touch the CPU's buffers but for the entry itself.
-enter_flagged:
+; Whatever is owed first: a launch, barriers, the timer. The guest's registers come last, so that VERW is
+; the last to touch the CPU's buffers but for the entry itself.
+enter:                          ; rax = the context to enter; its preserved registers are loaded
     mov rsi, rax
     test byte [rsi + CONTEXT_ENTRY_FLAGS], CONTEXT_GUEST_SPEC_CTRL
     jz .no_spec_ctrl
@@ -191,6 +198,8 @@ vmx_exit_stub_guarded:
     wrmsr
 .no_spec_ctrl:
     call vmx_handle_fast_exit
-    jmp handled
+    test al, EXIT_SLOW
+    jnz slow
+    jmp enter
 
 section .note.GNU-stack noalloc noexec nowrite progbits

@@ -53,8 +53,12 @@ struct vmx_context {
     uint64_t timer_deadline; /* TSC value at which the timer is to expire, for VMX_CONTEXT_TIMER */
 };
 
-/* Where VM exits arrive; only for HOST_RIP. The guarded one obeys exit_flags. */
+/*
+ * Where VM exits arrive; only for HOST_RIP. The guarded one obeys exit_flags; the first two differ
+ * in the entry_flags with which they take the shortest way back.
+ */
 void vmx_exit_stub(void);
+void vmx_exit_stub_verw(void);
 void vmx_exit_stub_guarded(void);
 
 static inline uint64_t vmx_context_host_rsp(const struct vmx_context *context)
@@ -64,7 +68,11 @@ static inline uint64_t vmx_context_host_rsp(const struct vmx_context *context)
 
 static inline uint64_t vmx_context_host_rip(const struct vmx_context *context)
 {
-    return (uint64_t)(uintptr_t)(context->exit_flags ? vmx_exit_stub_guarded : vmx_exit_stub);
+    if (context->exit_flags)
+        return (uint64_t)(uintptr_t)vmx_exit_stub_guarded;
+    if (context->entry_flags & VMX_CONTEXT_VERW)
+        return (uint64_t)(uintptr_t)vmx_exit_stub_verw;
+    return (uint64_t)(uintptr_t)vmx_exit_stub;
 }
 
 /* The VMCS of this context has just been VMCLEARed (or was never entered): the next entry launches.

@@ -1,0 +1,97 @@
+/*
+ * Short ways for what an exit handler does most, on one 4 KiB leaf and to be inlined. Each either
+ * does what the function of ept.h that it names would, or declines with nothing changed: then call
+ * that one.
+ */
+#ifndef TRAPLINE_EPT_FAST_H
+#define TRAPLINE_EPT_FAST_H
+
+#include "ept/table.h"
+
+/* The bits of an entry that say each right of enum ept_access. */
+#define FAST_R ENTRY_R
+#define FAST_W ENTRY_SOFT_W
+#define FAST_X ENTRY_SOFT_X
+
+/* By enum ept_access: the bits that an entry which allows it has. */
+static const uint64_t ept_fast_allow[EPT_ACCESS_RWX + 1] = {
+    0,      FAST_R,          FAST_W,          FAST_R | FAST_W,
+    FAST_X, FAST_R | FAST_X, FAST_W | FAST_X, FAST_R | FAST_W | FAST_X,
+};
+
+/* By enum ept_access: what protecting to it clears; 0 for what is not always possible. */
+static const uint64_t ept_fast_drop[EPT_ACCESS_RWX + 1] = {
+    ENTRY_ACCESS | ENTRY_HARDWARE,
+    FAST_W | FAST_X | ENTRY_W | ENTRY_X,
+    0,
+    FAST_X | ENTRY_X,
+    0,
+    FAST_W | ENTRY_W,
+    0,
+    0,
+};
+
+/* The 4 KiB leaf of a page number, or NULL. */
+static inline volatile uint64_t *ept_fast_slot(const struct ept *ept, uint64_t page)
+{
+    volatile uint64_t *slot;
+
+    if (page >= ept->limit_pages)
+        return NULL;
+    slot = ept_slot_4k(ept, page);
+    return *slot & ENTRY_LEAF ? slot : NULL;
+}
+
+/* ept_protect() of one page that only takes rights away. access: enum ept_access, 0 to 7. */
+static inline bool ept_fast_lower(struct ept *ept, uint64_t gpa, unsigned access)
+{
+    volatile uint64_t *slot = ept_fast_slot(ept, ept_page_number(gpa));
+    uint64_t allow = ept_fast_allow[access], drop = ept_fast_drop[access];
+    uint64_t old;
+
+    if (!slot)
+        return false;
+    old = *slot;
+    if ((old & allow) != allow || !(old & drop))
+        return false;
+    entry_clear(slot, drop);
+    /* Only a right that is taken away needs a flush (SDM 28.3.3.4: bits 2:0 from 1 to 0). */
+    if (old & drop & ENTRY_HARDWARE)
+        ept->flush_owed = true;
+    return true;
+}
+
+/* ept_unprotect() of one page of ordinary memory. */
+static inline bool ept_fast_raise(struct ept *ept, uint64_t gpa)
+{
+    uint64_t page = ept_page_number(gpa);
+    volatile uint64_t *slot = ept_fast_slot(ept, page);
+    const struct ept_table *table;
+
+    if (!slot || (*slot & (ENTRY_FULL | ENTRY_SPECIAL)) != ENTRY_FULL)
+        return false;
+    /* The page that kept its table from being merged must find a successor: see merge.c. */
+    table = ept_table_of(ept, page);
+    if (table->hint == (page & (EPT_ENTRIES - 1)))
+        return false;
+    entry_raise(slot, ENTRY_ACCESS | ENTRY_HARDWARE);
+    return true;
+}
+
+/* Whether ept_fault() would say EPT_FAULT_DENIED. access: enum ept_access, 1 to 7. */
+static inline bool ept_fast_denied(const struct ept *ept, uint64_t gpa, unsigned access)
+{
+    volatile uint64_t *slot = ept_fast_slot(ept, gpa >> EPT_PAGE_SHIFT);
+
+    return slot && (ept_fast_allow[access] & ~*slot);
+}
+
+/* ept_flushed(). */
+static inline void ept_fast_flushed(struct ept *ept)
+{
+    ept->flush_owed = false;
+    if (ept->limbo_count)
+        ept_flushed(ept);
+}
+
+#endif
