@@ -224,9 +224,8 @@ def boot_tests(root, build):
     """The tests below tests/boot and tests/hostile."""
     tests = []
     for folder in FOLDERS:
-        for path in sorted(Path(root, "tests", folder).iterdir()):
-            if path.is_dir():
-                if not (path / "test.ini").is_file():
-                    raise UsageError(f"{path} has no test.ini")
-                tests += _read_test(path / "test.ini", build)
+        for path in sorted(Path(root, "tests", folder).glob("*/")):
+            if not (path / "test.ini").is_file():
+                raise UsageError(f"{path} has no test.ini")
+            tests += _read_test(path / "test.ini", build)
     return tests
