@@ -161,6 +161,10 @@ void vmx_exit_stub_guarded(void)
 {
 }
 
+void vmx_exit_stub_verw(void)
+{
+}
+
 void fake_invept(enum invept_type type, uint64_t eptp)
 {
     assert_int_equal(type, INVEPT_SINGLE_CONTEXT);
@@ -188,7 +192,7 @@ void world_open(const struct world_options *options)
     memset(cache, 0, sizeof(cache));
     vmx_setup = (struct vmx_setup){
         .caps = {.basic = (uint64_t)PAGE << 32, .cr0_fixed1 = UINT32_MAX, .cr4_fixed1 = UINT32_MAX},
-        .invept_single = true,
+        .invept_type = INVEPT_SINGLE_CONTEXT,
         .physical_bits = 48,
         .fpu_bytes = PAGE,
         .ept = options->features,

@@ -44,3 +44,7 @@ UNIT_test_primitives := $(UNIT_HV_WORLD)
 UNIT_FLAGS_test_primitives := -iquote tests/unit/fake_vmx
 UNIT_test_ept_steps := $(EPT_TESTED)
 UNIT_FLAGS_test_ept_steps := -DEPT_RECORD_STORES
+UNIT_test_trap := $(UNIT_HV_WORLD)
+UNIT_FLAGS_test_trap := -iquote tests/unit/fake_vmx
+UNIT_test_dirty := $(UNIT_HV_WORLD)
+UNIT_FLAGS_test_dirty := -iquote tests/unit/fake_vmx

@@ -109,6 +109,8 @@ static void test_no_execute_only(void **state)
     refused(TRAPLINE_EOPNOTSUPP, TRAPLINE_HC_PROT1, page, TRAPLINE_EXEC, 0, 0);
     refused(TRAPLINE_EOPNOTSUPP, TRAPLINE_HC_PROTN, LIST, 1, TRAPLINE_EXEC, 0);
     done(true, TRAPLINE_HC_PROT1, page, TRAPLINE_READ | TRAPLINE_EXEC, 0, 0);
+    refused(TRAPLINE_EOPNOTSUPP, TRAPLINE_HC_PROT1, page, TRAPLINE_EXEC, 0, 0);
+    refused(TRAPLINE_EOPNOTSUPP, TRAPLINE_HC_PROTN, LIST, 1, TRAPLINE_EXEC, 0);
     world_close();
 }
 
