@@ -33,6 +33,7 @@ static void unlink_next(struct cpu *cpu)
 
 static noreturn void idle(void)
 {
+    cpu_unblock_nmis(); /* an NMI exit leaves them blocked, and an NMI is what ends this */
     for (;;)
         __asm__ volatile("cli; hlt");
 }

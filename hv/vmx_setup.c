@@ -189,6 +189,8 @@ const char *vmx_enable(void)
     write_cr4(vmx_cr4_adjust(caps, read_cr4() | CR4_VMXE));
     if (vmxon(cpu->vmxon_region) != VMX_SUCCEED)
         return "VMXON failed";
+    if (vmx_setup.xsaves)
+        wrmsr(MSR_IA32_XSS, 0); /* no supervisor state is switched: see policy_msr.c */
     /* Nobody knows what was cached under our EPTPs and VPIDs before (SDM 28.3.3.4). */
     if (vmx_setup.mitigations.spec_ctrl)
         wrmsr(MSR_IA32_SPEC_CTRL, vmx_setup.mitigations.spec_ctrl);
