@@ -20,6 +20,7 @@ ENGINES = ("bochs", "qemu-novmx")
 ENDS = ("ok", "failed", "cannot-start", "none")
 QEMU_MODEL = "Skylake-Client-v4"  # what its emulation cannot do, VMX among that, is left out
 OUTPUT_LINES = 400
+GUEST_NAME = re.compile(r"^\[[^\]]+\] ")
 
 DEFAULTS = {
     "engine": "bochs", "models": "", "cpus": "1", "mem": "256", "timeout": "120",
@@ -39,7 +40,9 @@ class Report:
 
 
 def read_report(lines):
-    """The lines "ok NAME", "not ok NAME: why" and "1..N" (the number of checks a guest makes)."""
+    """The lines "ok NAME", "not ok NAME: why" and "1..N" (the number of checks a guest makes); where
+    there are several guests, with "[GUEST] " before them."""
+    lines = [GUEST_NAME.sub("", line) for line in lines]
     passed = sum(1 for line in lines if re.match(r"ok \S", line))
     failures = [line for line in lines if line.startswith("not ok")]
     planned = [int(line[3:]) for line in lines if re.fullmatch(r"1\.\.\d+", line)]
