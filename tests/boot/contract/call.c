@@ -343,6 +343,7 @@ static void check_print(void)
     };
 
     memset(pages, ' ', 2 * PAGE);
+    pages[PAGE - 1] = '\n';
     memset((void *)(ram_size() - 16), '\n', 16);
     for (size_t i = 0; i < COUNT(rows); i++) {
         check_at("%s", rows[i].name);
