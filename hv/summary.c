@@ -32,7 +32,7 @@ static void print_counts(const struct guest *guest)
     }
     for (unsigned i = 0; i < TRAPLINE_HC_COUNT; i++) {
         if (s->hypercalls[i])
-            kprintf("trapline:   hypercall %2u: %-26s %12llu\n", i, hypercall_names[i],
+            kprintf("trapline:   hypercall %2u: %-25s %12llu\n", i, hypercall_names[i],
                     (ull)s->hypercalls[i]);
     }
     if (s->refused_hypercalls)
