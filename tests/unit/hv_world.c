@@ -43,6 +43,8 @@ static struct {
     uint64_t hpa;
 } cache[WORLD_WATCHED];
 
+static struct snapshot latest; /* what check_cache() saw */
+
 static struct {
     void *memory;
     uint64_t bytes;
@@ -179,6 +181,72 @@ void fake_invvpid(enum invvpid_type type, uint16_t vpid)
     assert_int_equal(vpid, world.vcpu->vpid);
 }
 
+/* Watching. */
+
+static unsigned ram_pages(void)
+{
+    return (unsigned)(world.guest->ram_size / PAGE);
+}
+
+unsigned watched_count(void)
+{
+    return ram_pages() + WORLD_ALIASES + WORLD_LAST;
+}
+
+uint64_t watched_gpa(unsigned index)
+{
+    const struct guest *guest = world.guest;
+
+    if (index < ram_pages())
+        return index * (uint64_t)PAGE;
+    index -= ram_pages();
+    if (index < WORLD_ALIASES)
+        return guest->alias_base + index * (uint64_t)PAGE;
+    index -= WORLD_ALIASES;
+    return guest->alias_base + guest->alias_size - (WORLD_LAST - index) * (uint64_t)PAGE;
+}
+
+static struct page_state look(unsigned index)
+{
+    struct ept_translation t;
+
+    ept_lookup(&world.guest->ept, watched_gpa(index), &t);
+    if (!t.level)
+        return (struct page_state){0};
+    return (struct page_state){
+        .mapped = true,
+        .access = (uint8_t)t.access,
+        .full = (uint8_t)t.full,
+        .hardware = (uint8_t)t.hardware,
+        .tracked = t.tracked,
+        .aliased = t.aliased,
+        .alias = t.alias,
+        .dirty = t.tracked && (t.entry & ENTRY_DIRTY), /* means nothing elsewhere */
+        .hpa = t.hpa,
+    };
+}
+
+/* What the CPU may have cached of a page from now on. */
+static void fill_cache(unsigned index, const struct page_state *now)
+{
+    latest.pages[index] = *now;
+    cache[index].hardware |= now->hardware;
+    cache[index].hpa = now->hpa;
+    cache[index].dirty |= now->dirty;
+}
+
+/* The guest wrote: the page's dirty flag is cached. */
+static void cache_written(uint64_t gpa)
+{
+    for (unsigned i = 0; i < watched_count(); i++) {
+        if (watched_gpa(i) == (gpa & ~(uint64_t)(PAGE - 1))) {
+            struct page_state now = look(i);
+
+            fill_cache(i, &now);
+        }
+    }
+}
+
 /* The world. */
 
 void world_open(const struct world_options *options)
@@ -213,6 +281,7 @@ void world_open(const struct world_options *options)
          i++) /* or crossing a block would prove nothing */
         assert_true(world.guest->blocks[i] != world.guest->blocks[i - 1] + BLOCK);
     fake_vmcs[VMCS_GUEST_SS_ACCESS_RIGHTS] = RIGHTS_CPL_0;
+    check_cache(); /* which also fills it */
 }
 
 void world_close(void)
@@ -304,7 +373,6 @@ bool hypercall_once(uint64_t number, uint64_t rdi, uint64_t rsi, uint64_t rdx, u
 
 int64_t hypercall(uint64_t number, uint64_t rdi, uint64_t rsi, uint64_t rdx, uint64_t r10)
 {
-    check_cache(); /* which also fills it */
     world.agains = 0;
     while (!hypercall_once(number, rdi, rsi, rdx, r10))
         world.agains++;
@@ -349,6 +417,7 @@ enum outcome guest_access(uint64_t gpa, enum ept_access access, uint8_t data)
                 *(uint64_t *)phys_to_virt(t.table) |= ENTRY_DIRTY;
             if (access & EPT_ACCESS_W)
                 *(uint8_t *)phys_to_virt(t.hpa) = data;
+            cache_written(gpa);
             return ACCESS_DONE;
         }
         outcome = violate(
@@ -361,55 +430,9 @@ enum outcome guest_access(uint64_t gpa, enum ept_access access, uint8_t data)
     return ACCESS_STOPPED;
 }
 
-/* Watching. */
-
-static unsigned ram_pages(void)
-{
-    return (unsigned)(world.guest->ram_size / PAGE);
-}
-
-unsigned watched_count(void)
-{
-    return ram_pages() + WORLD_ALIASES + WORLD_LAST;
-}
-
-uint64_t watched_gpa(unsigned index)
-{
-    const struct guest *guest = world.guest;
-
-    if (index < ram_pages())
-        return index * (uint64_t)PAGE;
-    index -= ram_pages();
-    if (index < WORLD_ALIASES)
-        return guest->alias_base + index * (uint64_t)PAGE;
-    index -= WORLD_ALIASES;
-    return guest->alias_base + guest->alias_size - (WORLD_LAST - index) * (uint64_t)PAGE;
-}
-
-static struct page_state look(unsigned index)
-{
-    struct ept_translation t;
-
-    ept_lookup(&world.guest->ept, watched_gpa(index), &t);
-    if (!t.level)
-        return (struct page_state){0};
-    return (struct page_state){
-        .mapped = true,
-        .access = (uint8_t)t.access,
-        .full = (uint8_t)t.full,
-        .hardware = (uint8_t)t.hardware,
-        .tracked = t.tracked,
-        .aliased = t.aliased,
-        .alias = t.alias,
-        .dirty = t.tracked && (t.entry & ENTRY_DIRTY), /* means nothing elsewhere */
-        .hpa = t.hpa,
-    };
-}
-
 void snapshot_take(struct snapshot *snapshot)
 {
-    for (unsigned i = 0; i < watched_count(); i++)
-        snapshot->pages[i] = look(i);
+    *snapshot = latest;
 }
 
 bool snapshot_same(const struct snapshot *a, const struct snapshot *b)
@@ -430,9 +453,7 @@ void check_cache(void)
         if (cache[i].dirty && now.tracked && !now.dirty)
             fail_msg("0x%llx: cached as dirty: the next write is lost",
                      (unsigned long long)watched_gpa(i));
-        cache[i].hardware |= now.hardware;
-        cache[i].hpa = now.hpa;
-        cache[i].dirty |= now.dirty;
+        fill_cache(i, &now);
     }
 }
 

@@ -18,8 +18,8 @@ enum {
     PAGE = 4096,
     BLOCK = 2 << 20,
     WORLD_RAM_MAX = 8 << 20,
-    WORLD_ALIASES = 1024, /* pages at the start of the alias window that are watched ... */
-    WORLD_LAST = 16,      /* ... and at its end */
+    WORLD_ALIASES = 64, /* pages at the start of the alias window that are watched ... */
+    WORLD_LAST = 16,    /* ... and at its end */
     WORLD_WATCHED = WORLD_RAM_MAX / PAGE + WORLD_ALIASES + WORLD_LAST,
     WORLD_CONSOLE = 1 << 16,
 };
@@ -86,7 +86,7 @@ enum outcome violate(uint64_t gpa, uint64_t qualification, uint32_t vectoring);
 uint64_t watched_gpa(unsigned index);
 unsigned watched_count(void);
 
-/* Take a look at all watched pages; the cache takes them over. */
+/* All watched pages as they were after the last exit or access of the guest. */
 void snapshot_take(struct snapshot *snapshot);
 bool snapshot_same(const struct snapshot *a, const struct snapshot *b);
 
