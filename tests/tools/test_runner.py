@@ -78,6 +78,17 @@ class ConsoleTest(unittest.TestCase):
         self.assertEqual((transcript.verdict, transcript.reason),
                          ("cannot-start", "cannot start: EPT is missing"))
 
+    def test_the_last_end_counts(self):
+        transcript, _ = self.judge("trapline: end ok", "trapline: guest a: exit code 2",
+                                   "trapline: end failed")
+        self.assertEqual((transcript.verdict, transcript.reason),
+                         ("failed", "guest a ended with exit code 2"))
+
+    def test_rows_of_several_guests_name_theirs(self):
+        transcript, shown = self.judge('[a.1] @json {"name": "add"}', "[b] @jsonx")
+        self.assertEqual(transcript.rows, [{"name": "add", "guest": "a.1"}])
+        self.assertEqual(shown, ["[b] @jsonx"])
+
     def test_rows_are_collected_and_hidden(self):
         transcript, shown = self.judge('@json {"name": "add", "n": 3}', "table", "trapline: end ok")
         self.assertEqual(transcript.rows, [{"name": "add", "n": 3}])

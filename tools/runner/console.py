@@ -12,7 +12,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 # What OVMF says by itself.
 _FIRMWARE = re.compile(r"^(BdsDxe:|BdsDxe|UEFI |Press |>>|Booting|error: )")
 
-JSON_PREFIX = "@json "
+# Where there are several guests, each of their lines has the guest's name before it.
+_ROW = re.compile(r"^(?:\[([^\]]+)\] )?@json (.*)")
 END_OK = "trapline: end ok"
 END_FAILED = "trapline: end failed"
 _CANNOT_START = re.compile(r"^trapline: cannot start\b:? *(.*)")
@@ -75,24 +76,26 @@ class Transcript:
                 return None
             self.started = True
         self.lines.append(line)
-        if line.startswith(JSON_PREFIX):
-            self._add_row(line[len(JSON_PREFIX):])
+        row = _ROW.match(line)
+        if row:
+            self._add_row(row.group(2), row.group(1))
             return None
         self._judge(line)
         return line
 
-    def _add_row(self, text):
+    def _add_row(self, text, guest):
         try:
             row = json.loads(text)
         except ValueError:
             row = None
         if isinstance(row, dict):
-            self.rows.append(row)
+            self.rows.append({**row, "guest": guest} if guest else row)
         else:
             self._failures.append(f"a malformed result line: {text[:60]}")
 
     def _judge(self, line):
-        if self.verdict is not None:
+        """The last end line counts: a guest may have written one before it."""
+        if self.verdict == "cannot-start":
             return
         cannot = _CANNOT_START.match(line)
         code = _EXIT_CODE.match(line)

@@ -123,12 +123,12 @@ def run_machine(engine, machine, files, folder, timeout, power_off, on_line, on_
     off = False
     try:
         _drive(process, reader, transcript, started + timeout, on_line, on_wait)
-        verdict, reason = transcript.verdict, transcript.reason
-        if verdict in ("ok", "failed") and power_off:
+        if transcript.verdict in ("ok", "failed") and power_off:
             off = process.wait(POWER_OFF_SECONDS)
-        elif verdict is not None:
+        elif transcript.verdict is not None:
             _linger(process, reader, transcript, started + timeout, on_line, after)
         _take(reader, transcript, on_line, final=True)
+        verdict, reason = transcript.verdict, transcript.reason
         if verdict == "ok" and power_off and not off:
             verdict, reason = "failed", "the machine did not power off at its end"
         if verdict is None and process.ended():
