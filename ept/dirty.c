@@ -75,15 +75,20 @@ static bool intervals_remove(struct ept *ept, uint64_t first, uint64_t end)
     return intervals_replace(ept, at, count, left, left_count);
 }
 
-/* Forget that a page was written through an entry. */
-static void clean_slot(struct ept *ept, volatile uint64_t *slot)
+/*
+ * A cached translation that is dirty, or allows writes, would hide the next write: what a page owes
+ * that is clean from now on. old: its entry.
+ */
+static inline void owe_clean(struct ept *ept, uint64_t old)
 {
-    uint64_t withhold = ept->write_protects ? ENTRY_W : 0;
-    uint64_t old = entry_update(slot, ENTRY_D | withhold, 0);
-
-    /* A cached translation that is dirty, or allows writes, would hide the next write. */
-    if (withhold ? old & ENTRY_W : (old & ENTRY_D) && (old & ENTRY_HARDWARE))
+    if (ept->write_protects ? old & ENTRY_W : (old & ENTRY_D) && (old & ENTRY_HARDWARE))
         ept->flush_owed = true;
+}
+
+/* The bits that a clean page does not have. */
+static inline uint64_t clean_bits(const struct ept *ept)
+{
+    return ENTRY_D | (ept->write_protects ? ENTRY_W : 0);
 }
 
 void ept_mark_slot(struct ept *ept, volatile uint64_t *slot)
@@ -99,8 +104,7 @@ static void track_slot(struct ept *ept, volatile uint64_t *slot, bool on)
     if (!!(old & ENTRY_TRACKED) == on)
         return;
     if (on) {
-        entry_raise(slot, ENTRY_TRACKED);
-        clean_slot(ept, slot);
+        owe_clean(ept, entry_update(slot, clean_bits(ept), ENTRY_TRACKED));
     } else {
         entry_change(slot, old,
                      entry_with_access(ept, old & ~ENTRY_TRACKED, old & ENTRY_ACCESS, 1));
@@ -170,9 +174,10 @@ int ept_track(struct ept *ept, uint64_t gpa, uint64_t pages, bool on)
 }
 
 struct harvest {
-    uint64_t *buffer;
-    uint64_t capacity;
-    uint64_t count;
+    uint64_t *next; /* where the next address goes */
+    uint64_t *end;
+    uint64_t clear; /* the bits that a clean page does not have */
+    uint64_t old;   /* the entries that were cleaned, or-ed */
     uint64_t remaining;
 };
 
@@ -186,29 +191,49 @@ static bool aliases_dirty(const struct ept *ept, uint64_t page)
     return false;
 }
 
-/* A page is dirty or has aliases: report it and clean it, if it is dirty and there is room. */
-static void harvest_page(struct ept *ept, struct harvest *harvest, volatile uint64_t *slot,
-                         uint64_t page)
+/* Clean one entry, if it is dirty. */
+static void harvest_slot(struct harvest *harvest, volatile uint64_t *slot)
 {
     uint64_t entry = *slot;
 
-    if (!(entry & ENTRY_D) && !aliases_dirty(ept, page))
+    if (entry & ENTRY_D) {
+        entry_clear(slot, harvest->clear);
+        harvest->old |= entry;
+    }
+}
+
+/* A page with aliases: report it and clean it if any of its addresses is dirty and there is room.
+ */
+static __attribute__((noinline)) void harvest_aliased(struct ept *ept, struct harvest *harvest,
+                                                      volatile uint64_t *slot, uint64_t page)
+{
+    if (!(*slot & ENTRY_D) && !aliases_dirty(ept, page))
         return;
-    if (harvest->count == harvest->capacity) {
+    if (harvest->next == harvest->end) {
         harvest->remaining++;
         return;
     }
-    harvest->buffer[harvest->count++] = page << EPT_PAGE_SHIFT;
-    if (entry & ENTRY_D)
-        clean_slot(ept, slot);
-    if (!(entry & ENTRY_ALIASED))
-        return;
+    *harvest->next++ = page << EPT_PAGE_SHIFT;
+    harvest_slot(harvest, slot);
     for (uint32_t alias = ept_alias_first(ept, page); alias != EPT_ALIAS_END;
-         alias = ept_alias_next(ept, alias)) {
-        volatile uint64_t *other = ept_slot_4k(ept, alias);
+         alias = ept_alias_next(ept, alias))
+        harvest_slot(harvest, ept_slot_4k(ept, alias));
+}
 
-        if (*other & ENTRY_D)
-            clean_slot(ept, other);
+/* A page that is dirty or has aliases. */
+static __attribute__((noinline)) void harvest_page(struct ept *ept, struct harvest *harvest,
+                                                   volatile uint64_t *slot, uint64_t page)
+{
+    uint64_t entry = *slot;
+
+    if (entry & ENTRY_ALIASED) {
+        harvest_aliased(ept, harvest, slot, page);
+    } else if (harvest->next == harvest->end) {
+        harvest->remaining++;
+    } else {
+        *harvest->next++ = page << EPT_PAGE_SHIFT;
+        entry_clear(slot, harvest->clear);
+        harvest->old |= entry;
     }
 }
 
@@ -216,36 +241,41 @@ static void harvest_page(struct ept *ept, struct harvest *harvest, volatile uint
 static void harvest_run(struct ept *ept, struct harvest *harvest, uint64_t page, uint64_t count)
 {
     const uint64_t mask = ENTRY_D | ENTRY_ALIASED;
-    volatile uint64_t *slots = ept_slot_4k(ept, page);
     /* Plain loads, so that they can be operands of the OR. */
-    const uint64_t *p = (const uint64_t *)slots;
-    uint64_t i = 0;
+    const uint64_t *p = (const uint64_t *)ept_slot_4k(ept, page);
+    const uint64_t *start = p;
+    const uint64_t *stop = p + count / 16 * 16;
 
     __asm__ volatile("" ::: "memory");
-    while (i < count) {
-        uint64_t stop = i + 16 < count ? i + 16 : count;
-
-        if (count - i >= 16) {
-            const uint64_t *q = p + i;
-
-            if (!((q[0] | q[1] | q[2] | q[3] | q[4] | q[5] | q[6] | q[7] | q[8] | q[9] | q[10] |
-                   q[11] | q[12] | q[13] | q[14] | q[15]) &
-                  mask)) {
-                i += 16;
+    for (; p != stop; p += 16) {
+        if (!((p[0] | p[1] | p[2] | p[3] | p[4] | p[5] | p[6] | p[7] | p[8] | p[9] | p[10] | p[11] |
+               p[12] | p[13] | p[14] | p[15]) &
+              mask))
+            continue;
+        /* Not to be kept in registers from the OR on: most groups stop there. */
+        __asm__ volatile("" ::: "memory");
+#pragma GCC unroll 4
+        for (unsigned i = 0; i < 16; i += 4) {
+            if (!((p[i] | p[i + 1] | p[i + 2] | p[i + 3]) & mask))
                 continue;
+#pragma GCC unroll 4
+            for (unsigned k = i; k < i + 4; k++) {
+                if (p[k] & mask)
+                    harvest_page(ept, harvest, (volatile uint64_t *)p + k,
+                                 page + (uint64_t)(p - start) + k);
             }
         }
-        for (; i < stop; i++) {
-            if (p[i] & mask)
-                harvest_page(ept, harvest, &slots[i], page + i);
-        }
+    }
+    for (stop = start + count; p != stop; p++) {
+        if (*p & mask)
+            harvest_page(ept, harvest, (volatile uint64_t *)p, page + (uint64_t)(p - start));
     }
 }
 
 int64_t ept_dirty(struct ept *ept, uint64_t gpa, uint64_t pages, uint64_t *buffer,
                   uint64_t capacity, uint64_t *remaining)
 {
-    struct harvest harvest = {.buffer = buffer, .capacity = capacity};
+    struct harvest harvest = {.next = buffer, .end = buffer + capacity, .clear = clean_bits(ept)};
     uint64_t first;
     uint64_t end;
     int error = ept_check_range(ept, gpa, pages, &first);
@@ -257,8 +287,9 @@ int64_t ept_dirty(struct ept *ept, uint64_t gpa, uint64_t pages, uint64_t *buffe
         return EPT_EINVAL;
     for (uint64_t page = first; page < end; page += ept_run(page, end, 2))
         harvest_run(ept, &harvest, page, ept_run(page, end, 2));
+    owe_clean(ept, harvest.old);
     *remaining = harvest.remaining;
-    return (int64_t)harvest.count;
+    return harvest.next - buffer;
 }
 
 void ept_mark_dirty(struct ept *ept, uint64_t gpa, uint64_t bytes)

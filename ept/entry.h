@@ -53,6 +53,14 @@ static inline uint64_t entry_access_bits(unsigned access)
                                          << ENTRY_SOFT_SHIFT;
 }
 
+/* The bits, hardware's too, that are not set in a leaf with access bits. */
+static inline uint64_t entry_drop_bits(uint64_t bits)
+{
+    uint64_t drop = ENTRY_ACCESS & ~bits;
+
+    return drop | (drop >> ENTRY_SOFT_SHIFT & (ENTRY_W | ENTRY_X));
+}
+
 /* What the protection of a leaf allows, enum ept_access. */
 static inline unsigned entry_access(uint64_t entry)
 {

@@ -31,6 +31,12 @@ int ept_init(struct ept *ept, const struct ept_env *env, const struct ept_featur
         .valid_access = VALID_ACCESS | (features->exec_only ? VALID_EXEC_ONLY : 0),
         .write_protects = features->accessed_dirty ? 0 : ENTRY_TRACKED,
     };
+    for (unsigned access = 0; access <= EPT_ACCESS_RWX; access++) {
+        bool valid = ept_access_check(ept, access) == EPT_OK;
+
+        ept->need[access] = valid ? entry_access_bits(access) | ENTRY_LEAF : ~0ull;
+        ept->drop[access] = entry_drop_bits(entry_access_bits(access));
+    }
     /* A 1 GiB leaf is split by way of 2 MiB leaves. */
     ept->features.page_1g = features->page_1g && features->page_2m;
     if (!limit || limit > EPT_LIMIT_MAX || (limit & (EPT_PAGE_BYTES - 1)))
@@ -146,7 +152,8 @@ bool ept_allows(const struct ept *ept, uint64_t gpa, uint64_t bytes, unsigned ac
 
 /* The access is allowed by the protection but not by the hardware bits: find out why, and allow it.
  */
-static enum ept_fault resolve(struct ept *ept, uint64_t page, unsigned access)
+static __attribute__((noinline)) enum ept_fault resolve(struct ept *ept, uint64_t page,
+                                                        unsigned access)
 {
     volatile uint64_t *slot;
 
@@ -167,17 +174,21 @@ static enum ept_fault resolve(struct ept *ept, uint64_t page, unsigned access)
 enum ept_fault ept_fault(struct ept *ept, uint64_t gpa, unsigned access)
 {
     uint64_t page = gpa >> EPT_PAGE_SHIFT;
-    unsigned level;
     uint64_t entry;
 
     if (page >= ept->limit_pages)
         return EPT_FAULT_UNMAPPED;
-    entry = *ept_walk(ept, page, &level);
-    if (!(access & ~entry & ENTRY_HARDWARE) && (entry & ENTRY_LEAF))
-        return EPT_FAULT_SPURIOUS;
-    if (!(entry & ENTRY_LEAF))
-        return EPT_FAULT_UNMAPPED;
+    entry = *ept_slot_4k(ept, page);
+    if (!(entry & ENTRY_LEAF)) {
+        unsigned level;
+
+        entry = *ept_walk(ept, page, &level);
+        if (!(entry & ENTRY_LEAF))
+            return EPT_FAULT_UNMAPPED;
+    }
     if (access & ~entry_access(entry))
         return EPT_FAULT_DENIED;
+    if (!(access & ~entry & ENTRY_HARDWARE))
+        return EPT_FAULT_SPURIOUS;
     return resolve(ept, page, access);
 }

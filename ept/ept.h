@@ -120,6 +120,8 @@ struct ept {
     bool held;            /* ranges are prepared: nothing is pushed out of the queue */
     bool missed;          /* a uniform table found no room in the queue meanwhile */
     uint8_t valid_access; /* bit n: enum ept_access n can be given */
+    uint64_t need[8];     /* by enum ept_access: an entry with these bits needs no right raised */
+    uint64_t drop[8];     /* and these bits are what it loses */
     uint64_t limit_pages;
     uint64_t virt_offset;
     uint64_t write_protects; /* the entry bit that withholds write until the first write, or 0 */

@@ -75,10 +75,9 @@ void ept_protect_list(struct ept *ept, const uint64_t *gpas, const ept_slot *slo
                       unsigned access)
 {
     uint64_t need = entry_access_bits(access);
-    uint64_t drop = ENTRY_ACCESS & ~need;
+    uint64_t drop = entry_drop_bits(need);
     uint64_t any = 0;
 
-    drop |= drop >> ENTRY_SOFT_SHIFT & (ENTRY_W | ENTRY_X);
     if (!need) {
         for (size_t i = 0; i < count; i++) {
             any |= *slots[i];
@@ -91,7 +90,6 @@ void ept_protect_list(struct ept *ept, const uint64_t *gpas, const ept_slot *slo
             /* Some right may have to be raised, or nothing changes: the long way. */
             if ((old & need) != need || !(old & drop)) {
                 ept_protect(ept, gpas[i], 1, access);
-                ept_settle(ept, gpas[i] >> EPT_PAGE_SHIFT, false);
                 continue;
             }
             any |= old;

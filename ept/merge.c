@@ -206,14 +206,24 @@ void ept_merge_uniform_dir(struct ept *ept, uint64_t page)
 /* Find an entry that is not plain and make it the hint; false if there is none. */
 static bool find_hint(struct ept_table *table, const volatile uint64_t *slots)
 {
-    for (unsigned i = 0; i < EPT_ENTRIES; i++) {
+    /* The step that the hint is in is looked at first and last. */
+    for (unsigned i = 0; i < EPT_ENTRIES + EPT_SUM_STEP;) {
         unsigned at = (table->hint + i) & (EPT_ENTRIES - 1);
-        uint64_t entry = slots[at];
 
-        if (!(entry & ENTRY_LEAF) || !entry_plain(entry)) {
+        if (!(at & (EPT_SUM_STEP - 1))) {
+            struct ept_sum sum = ept_sum(&slots[at], EPT_SUM_STEP);
+
+            /* All pages of a table that can be merged have the same full rights. */
+            if ((sum.all & ENTRY_LEAF) && entry_plain(sum.all) && !(sum.any & ENTRY_SPECIAL)) {
+                i += EPT_SUM_STEP;
+                continue;
+            }
+        }
+        if (!(slots[at] & ENTRY_LEAF) || !entry_plain(slots[at])) {
             table->hint = (uint16_t)at;
             return true;
         }
+        i++;
     }
     return false;
 }
@@ -232,14 +242,23 @@ void ept_settle(struct ept *ept, uint64_t page, bool now)
     slots = ept_slot_4k(ept, page & ~(uint64_t)(PAGES_2M - 1));
     if (!mergeable(table) || ((table->flags & TABLE_QUEUED) && !now))
         return;
-    if (find_hint(table, slots)) {
+    if (!entry_plain(slots[table->hint])) {
         ept_unqueue(ept, page, false);
-    } else if (now) {
-        ept_merge_as(ept, page, 2, EPT_ACCESS_RWX);
-        ept_settle_dir(ept, page);
-    } else {
-        queue_push(ept, page, false);
+        return;
     }
+    if (now) {
+        struct ept_sum sum = ept_sum(slots, EPT_ENTRIES);
+
+        if (entry_plain(sum.all) && !(sum.any & ENTRY_SPECIAL)) {
+            merge_table(ept, page, large_leaf(ept, slots[0], sum.any, EPT_ACCESS_RWX, 2));
+            ept_settle_dir(ept, page);
+            return;
+        }
+    }
+    if (find_hint(table, slots))
+        ept_unqueue(ept, page, false);
+    else
+        queue_push(ept, page, false);
 }
 
 void ept_settle_dir(struct ept *ept, uint64_t page)

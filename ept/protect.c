@@ -119,9 +119,8 @@ static void protect_run(struct ept *ept, volatile uint64_t *slots, uint64_t coun
     struct ept_sum sum = ept_sum(slots, count);
     bool alike = !((sum.any ^ sum.all) & ENTRY_FULL);
     uint64_t bits = alike ? want & entry_full_bits(sum.all) : want;
-    uint64_t drop = ENTRY_ACCESS & ~want;
+    uint64_t drop = entry_drop_bits(want);
 
-    drop |= drop >> ENTRY_SOFT_SHIFT & (ENTRY_W | ENTRY_X);
     if (!(bits & ~sum.all)) {
         if (!(sum.any & drop))
             return;
@@ -206,47 +205,65 @@ static int protect_range(struct ept *ept, uint64_t gpa, uint64_t pages, unsigned
     return EPT_OK;
 }
 
-/* A table whose hint became plain must look for another; rarely, so it is told at a glance. */
-static inline void settle_page(struct ept *ept, uint64_t page)
+/* A single page that is not to be lowered in its page table: raised, or anything else. */
+static __attribute__((noinline)) int protect_slow(struct ept *ept, uint64_t gpa, uint64_t pages,
+                                                  unsigned access)
 {
-    const struct ept_table *table = ept_table_of(ept, page);
+    uint64_t page = ept_page_number(gpa);
 
-    if (table->hint == (page & (EPT_ENTRIES - 1)) && table->flags == TABLE_SPLIT)
-        ept_settle(ept, page, false);
-}
+    if (pages == 1 && page < ept->limit_pages && (*ept_slot_4k(ept, page) & ENTRY_LEAF)) {
+        uint64_t entry = protect_leaf(ept, ept_slot_4k(ept, page), 1, entry_access_bits(access));
 
-/* One 4 KiB leaf, the common case; false if page is not one. */
-static inline bool protect_page(struct ept *ept, uint64_t page, uint64_t want)
-{
-    volatile uint64_t *slot;
-    uint64_t entry;
-
-    if (page >= ept->limit_pages)
-        return false;
-    slot = ept_slot_4k(ept, page);
-    if (!(*slot & ENTRY_LEAF))
-        return false;
-    entry = protect_leaf(ept, slot, 1, want);
-    if ((entry & ENTRY_ACCESS) == entry_full_bits(entry))
-        settle_page(ept, page);
-    return true;
+        if ((entry & ENTRY_ACCESS) == entry_full_bits(entry))
+            ept_settle(ept, page, false);
+        return EPT_OK;
+    }
+    return protect_range(ept, gpa, pages, access);
 }
 
 int ept_protect(struct ept *ept, uint64_t gpa, uint64_t pages, unsigned access)
 {
-    int error = ept_access_check(ept, access);
+    uint64_t page = ept_page_number(gpa);
+    int error;
 
-    if (error)
-        return error;
-    if (pages == 1 && protect_page(ept, ept_page_number(gpa), entry_access_bits(access)))
-        return EPT_OK;
-    return protect_range(ept, gpa, pages, access);
+    /* The common case: a 4 KiB leaf that only loses rights. */
+    if (pages == 1 && access <= EPT_ACCESS_RWX && page < ept->limit_pages) {
+        volatile uint64_t *slot = ept_slot_4k(ept, page);
+        uint64_t old = *slot;
+
+        uint64_t lost = old & ept->drop[access];
+
+        if (lost && !(ept->need[access] & ~old)) {
+            entry_clear(slot, lost);
+            if (lost & ENTRY_HARDWARE)
+                ept->flush_owed = true;
+            return EPT_OK;
+        }
+    }
+    error = ept_access_check(ept, access);
+    return error ? error : protect_slow(ept, gpa, pages, access);
 }
 
 int ept_unprotect(struct ept *ept, uint64_t gpa, uint64_t pages)
 {
+    uint64_t page = ept_page_number(gpa);
+
     ept->held = false;
-    if (pages == 1 && protect_page(ept, ept_page_number(gpa), ENTRY_ACCESS))
-        return EPT_OK;
-    return protect_range(ept, gpa, pages, EPT_ACCESS_RWX);
+    /* The common case: a 4 KiB leaf, and its hardware bits follow from its rights. */
+    if (pages == 1 && page < ept->limit_pages) {
+        volatile uint64_t *slot = ept_slot_4k(ept, page);
+        uint64_t old = *slot;
+
+        if ((old & ENTRY_LEAF) && !(old & ept->write_protects)) {
+            const struct ept_table *table = ept_table_of(ept, page);
+            uint64_t bits = entry_full_bits(old);
+
+            entry_raise(slot, bits | bits >> ENTRY_SOFT_SHIFT);
+            /* A table whose hint became plain must look for another. */
+            if (table->hint == (page & (EPT_ENTRIES - 1)) && table->flags == TABLE_SPLIT)
+                ept_settle(ept, page, false);
+            return EPT_OK;
+        }
+    }
+    return protect_slow(ept, gpa, pages, EPT_ACCESS_RWX);
 }

@@ -9,26 +9,6 @@ volatile uint64_t *ept_void_index[EPT_ENTRIES] = {
     [0 ... EPT_ENTRIES - 1] = (volatile uint64_t *)ept_void_table,
 };
 
-struct ept_sum ept_sum(const volatile uint64_t *slots, uint64_t count)
-{
-    /* Plain loads, so that they can be operands: a flag that a CPU sets meanwhile may be missed. */
-    const uint64_t *p = (const uint64_t *)slots;
-    const uint64_t *end = p + count;
-    uint64_t any = 0;
-    uint64_t all = ~0ull;
-
-    __asm__ volatile("" ::: "memory");
-    for (; end - p >= 8; p += 8) {
-        any |= p[0] | p[1] | p[2] | p[3] | p[4] | p[5] | p[6] | p[7];
-        all &= p[0] & p[1] & p[2] & p[3] & p[4] & p[5] & p[6] & p[7];
-    }
-    for (; p < end; p++) {
-        any |= *p;
-        all &= *p;
-    }
-    return (struct ept_sum){any, all};
-}
-
 int ept_check_range(const struct ept *ept, uint64_t gpa, uint64_t pages, uint64_t *first)
 {
     uint64_t page = gpa >> EPT_PAGE_SHIFT;
@@ -66,12 +46,10 @@ bool ept_all_mapped(const struct ept *ept, uint64_t first, uint64_t end)
 /* Fill a table with leaves that together map what entry does; step: bytes between them. */
 static void fill(volatile uint64_t *table, uint64_t entry, uint64_t step)
 {
-    for (unsigned i = 0; i < EPT_ENTRIES; i += 4) {
+#pragma GCC unroll 16
+    for (unsigned i = 0; i < EPT_ENTRIES; i++) {
         entry_init(&table[i], entry);
-        entry_init(&table[i + 1], entry + step);
-        entry_init(&table[i + 2], entry + 2 * step);
-        entry_init(&table[i + 3], entry + 3 * step);
-        entry += 4 * step;
+        entry += step;
     }
 }
 

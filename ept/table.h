@@ -117,7 +117,34 @@ struct ept_sum {
     uint64_t all;
 };
 
-struct ept_sum ept_sum(const volatile uint64_t *slots, uint64_t count);
+enum {
+    EPT_SUM_STEP = 16
+};
+
+static inline struct ept_sum ept_sum(const volatile uint64_t *slots, uint64_t count)
+{
+    /* Plain loads, so that they can be operands: a flag that a CPU sets meanwhile may be missed. */
+    const uint64_t *p = (const uint64_t *)slots;
+    const uint64_t *end = p + count;
+    const uint64_t *stop = p + count / EPT_SUM_STEP * EPT_SUM_STEP;
+    uint64_t any = 0;
+    uint64_t all = ~0ull;
+
+    __asm__ volatile("" ::: "memory");
+    for (; p != stop; p += EPT_SUM_STEP) {
+        any |= p[0] | p[1] | p[2] | p[3] | p[4] | p[5] | p[6] | p[7] | p[8] | p[9] | p[10] | p[11] |
+               p[12] | p[13] | p[14] | p[15];
+        /* Loaded again, as operands, rather than kept in registers. */
+        __asm__ volatile("" ::: "memory");
+        all &= p[0] & p[1] & p[2] & p[3] & p[4] & p[5] & p[6] & p[7] & p[8] & p[9] & p[10] & p[11] &
+               p[12] & p[13] & p[14] & p[15];
+    }
+    for (; p != end; p++) {
+        any |= *p;
+        all &= *p;
+    }
+    return (struct ept_sum){any, all};
+}
 
 /*
  * Check a range of pages: EPT_OK and *first = its first page number, EPT_EINVAL when misaligned,

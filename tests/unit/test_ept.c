@@ -155,6 +155,9 @@ static void test_unmap(void **state)
     assert_int_equal(at(3 * PAGE).level, 0);
     assert_int_equal(at(4 * PAGE).level, 1);
     assert_int_equal(at(2 * MIB).level, 2);
+    ok(ept_unmap(EPT, 6 * PAGE, PAGE));
+    assert_true(owed());
+    ok(ept_map(EPT, 6 * PAGE, 22 * GIB, PAGE, EPT_ACCESS_RWX, EPT_MEMTYPE_WB));
     /* A page that no right is left of is in no cache. */
     ok(ept_protect(EPT, 5 * PAGE, 1, EPT_ACCESS_NONE));
     assert_true(owed());
@@ -172,6 +175,48 @@ static void test_unmap(void **state)
     assert_true(owed());
     assert_int_equal(EPT->stats.tables, EPT_TABLES_BASE);
     assert_int_equal(at(0).level, 0);
+    world_close();
+}
+
+/* A page directory with other memory in a part of it is never merged. */
+static void test_unmap_large(void **state)
+{
+    (void)state;
+    map_ram(&modern, 2 * GIB);
+    ok(ept_unmap(EPT, 6 * MIB, 2 * MIB));
+    assert_true(owed());
+    ok(ept_map(EPT, 6 * MIB, 20 * GIB, 2 * MIB, EPT_ACCESS_RWX, EPT_MEMTYPE_WB));
+    assert_false(owed());
+    ok(ept_protect(EPT, 0, PAGES_1G, EPT_ACCESS_R));
+    ok(ept_unprotect(EPT, 0, PAGES_1G));
+    ok(ept_protect(EPT, 6 * MIB, 512, EPT_ACCESS_R));
+    ok(ept_unprotect(EPT, 6 * MIB, 512));
+    ept_reclaim(EPT);
+    assert_int_equal(at(6 * MIB).hpa, 20 * GIB);
+    assert_int_equal(at(8 * MIB).hpa, 8 * GIB + 8 * MIB);
+    ok(ept_unmap(EPT, GIB, GIB));
+    assert_true(owed());
+    assert_int_equal(at(GIB).level, 0);
+    world_close();
+}
+
+/* A page directory waits in the queue too. */
+static void test_merge_dir(void **state)
+{
+    (void)state;
+    map_ram(&modern, 2 * GIB);
+    for (unsigned i = 0; i < 3; i++) {
+        ok(ept_protect(EPT, 6 * MIB, 512, EPT_ACCESS_R));
+        assert_true(owed());
+        ok(ept_unprotect(EPT, 6 * MIB, 512));
+        assert_false(owed());
+        assert_int_equal(at(6 * MIB).level, 2);
+    }
+    assert_int_equal(EPT->stats.splits, 1);
+    assert_int_equal(ept_reclaim(EPT), 1);
+    assert_int_equal(at(6 * MIB).level, 3);
+    assert_true(owed());
+    assert_int_equal(EPT->stats.tables, EPT_TABLES_BASE);
     world_close();
 }
 
@@ -361,6 +406,19 @@ static void test_flags(void **state)
     assert_int_equal(at(2 * MIB).entry & 0x300, 0x300);
     ok(ept_protect(EPT, 3 * MIB, 1, EPT_ACCESS_R));
     assert_int_equal(at(2 * MIB + 5 * PAGE).entry & 0x300, 0x300);
+    owed();
+    /* A write in the moment when tracking begins leaves a cached dirty flag. */
+    ok(ept_protect(EPT, MIB, 1, EPT_ACCESS_RX));
+    ept_track(EPT, MIB + PAGE, 1, true);
+    owed();
+    assert_int_equal(at(MIB + PAGE).entry & ENTRY_D, 0);
+    ok(ept_track(EPT, MIB + PAGE, 1, false));
+    owed();
+    world->before = set_dirty_late;
+    ok(ept_track(EPT, MIB + PAGE, 1, true));
+    world->before = NULL;
+    assert_true(owed());
+    assert_int_equal(at(MIB + PAGE).entry & ENTRY_D, 0);
     world_close();
 }
 
@@ -775,6 +833,8 @@ int main(void)
         cmocka_unit_test(test_map_sizes),
         cmocka_unit_test(test_map_errors),
         cmocka_unit_test(test_unmap),
+        cmocka_unit_test(test_unmap_large),
+        cmocka_unit_test(test_merge_dir),
         cmocka_unit_test(test_protect_edges),
         cmocka_unit_test(test_protect_errors),
         cmocka_unit_test(test_rights),
