@@ -43,6 +43,7 @@ struct table_pointer {
 
 /* vectors.asm */
 extern const uint64_t exception_vectors[EXCEPTIONS];
+void trap_entry_lean(void);
 void trap_entry_general(void);
 void trap_entry_fxsave(void);
 void trap_entry_xsave(void);
@@ -134,11 +135,13 @@ void cpu_init_vectors(void)
     __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(mxcsr));
 }
 
-void cpu_set_trap_gate(bool general_regs_only)
+void cpu_set_trap_gate(unsigned trap_flags)
 {
-    void (*entry)(void) = trap_entry_general;
+    void (*entry)(void) = xsave_size ? trap_entry_xsave : trap_entry_fxsave;
 
-    if (!general_regs_only)
-        entry = xsave_size ? trap_entry_xsave : trap_entry_fxsave;
+    if (trap_flags & TRAP_LEAN)
+        entry = trap_entry_lean;
+    else if (trap_flags & TRAP_GENERAL_REGS)
+        entry = trap_entry_general;
     set_gate(TRAPLINE_VECTOR_TRAP, (uint64_t)entry, 0);
 }

@@ -26,8 +26,11 @@ void cpu_init_tables(void);
 /* Initialise x87 and SSE, and switch on XSAVE and AVX as far as CPUID shows them. */
 void cpu_init_vectors(void);
 
-/* Point the IDT's gate for forbidden accesses at an entry that saves what handlers may change. */
-void cpu_set_trap_gate(bool general_regs_only);
+/*
+ * Point the IDT's gate for forbidden accesses at the entry that saves what a handler registered with
+ * these flags, enum trap_flags, may change.
+ */
+void cpu_set_trap_gate(unsigned trap_flags);
 
 /*
  * Build page tables in the pages from first_page on and load them: all of RAM and the alias window

@@ -7,12 +7,12 @@
 
 /* Used by vectors.asm. */
 extern struct trapline_trap_area trap_area;
-extern uint32_t trap_depth;
+extern uint64_t trap_depth;
 extern trap_handler *trap_call;
 noreturn void trap_too_deep(const struct trapline_fault *fault);
 
 struct trapline_trap_area trap_area __attribute__((aligned(TRAPLINE_PAGE_SIZE)));
-uint32_t trap_depth;
+uint64_t trap_depth;
 trap_handler *trap_call;
 
 static void report(const char *why, const struct trapline_fault *fault)
@@ -37,10 +37,10 @@ noreturn void trap_too_deep(const struct trapline_fault *fault)
 
 int trap(trap_handler *handler, unsigned flags)
 {
-    if (flags & ~(unsigned)TRAP_GENERAL_REGS)
+    if (flags & ~(unsigned)(TRAP_GENERAL_REGS | TRAP_LEAN))
         return -TRAPLINE_EINVAL;
     trap_call = handler ? handler : no_handler;
-    cpu_set_trap_gate(handler && (flags & TRAP_GENERAL_REGS));
+    cpu_set_trap_gate(handler ? flags : 0);
     return 0;
 }
 

@@ -16,6 +16,10 @@ AREA_PHYSICAL equ 24
 FXSAVE_SIZE equ 512         ; the legacy part; an XSAVE header of 64 bytes follows it
 XSAVE_HEADER_QWORDS equ 8
 
+REGISTERS_SIZE equ 15 * 8   ; struct trapline_fault: R15 to RAX, and where RDI is among them
+REGISTERS_RDI equ 9 * 8
+PLACE_SIZE equ 3 * 8        ; and its kind, physical and address
+
 extern trap_area, trap_depth, trap_call, trap_too_deep
 extern xsave_size, xsave_mask
 extern exception_report
@@ -56,35 +60,49 @@ extern exception_report
     pop rax
 %endmacro
 
-; Build struct trapline_fault on the stack, release the area, and count the depth. The stack is then
-; aligned to 16 bytes: the CPU aligned it before its five words, and 19 follow here.
-%macro trap_enter 0
-    push_registers
+; Build the rest of struct trapline_fault below the registers, release the area, and count the depth.
+; The stack is then aligned to 16 bytes: the CPU aligned it before its five words, and 15 registers
+; and four words follow. Changes RDI and the flags, no other register.
+%macro fault_enter 0
     push qword [trap_area + AREA_LINEAR]
     push qword [trap_area + AREA_PHYSICAL]
-    mov eax, [trap_area + AREA_QUALIFICATION]
-    and eax, KIND_MASK
-    push rax
-    mov ecx, [trap_depth]
-    push rcx
+    push qword [trap_area + AREA_QUALIFICATION]
+    and qword [rsp], KIND_MASK
+    push qword [trap_depth]
     mov dword [trap_area + AREA_BUSY], 0
     mov rdi, rsp
     cld
-    cmp ecx, TRAP_MAX_DEPTH
+    cmp qword [trap_depth], TRAP_MAX_DEPTH
     jae too_deep
-    inc ecx
-    mov [trap_depth], ecx
+    inc qword [trap_depth]
+%endmacro
+
+%macro trap_enter 0
+    push_registers
+    fault_enter
 %endmacro
 
 %macro trap_leave 0
-    pop rax
-    mov [trap_depth], eax
-    add rsp, 24
+    pop qword [trap_depth]
+    add rsp, PLACE_SIZE
     pop_registers
     iretq
 %endmacro
 
 section .text
+
+; For handlers that give all registers back as they found them.
+global trap_entry_lean
+align 16
+trap_entry_lean:
+    sub rsp, REGISTERS_SIZE
+    mov [rsp + REGISTERS_RDI], rdi
+    fault_enter
+    call [trap_call]
+    pop qword [trap_depth]
+    mov rdi, [rsp + PLACE_SIZE + REGISTERS_RDI]
+    add rsp, PLACE_SIZE + REGISTERS_SIZE
+    iretq
 
 ; For handlers that use general registers only.
 global trap_entry_general

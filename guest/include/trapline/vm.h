@@ -31,13 +31,22 @@ enum trap_flags {
      * or mark single functions TRAP_GENERAL (what they call inline is then called out of line).
      */
     TRAP_GENERAL_REGS = 1u << 0,
+    /*
+     * The handler leaves every register as it finds it, and wants none of the access's: rax to r15
+     * of struct trapline_fault hold nothing of use, and storing there does nothing. This is the
+     * shortest way; the other flag is implied. The handler itself is declared TRAP_LEAN_HANDLER,
+     * which has the compiler save what it uses; without it the interrupted code is corrupted.
+     */
+    TRAP_LEAN = 1u << 1,
 };
 
-#define TRAP_GENERAL __attribute__((target("general-regs-only")))
+#define TRAP_GENERAL      __attribute__((target("general-regs-only")))
+#define TRAP_LEAN_HANDLER __attribute__((target("general-regs-only"), no_caller_saved_registers))
 
 /*
- * A forbidden access, as its handler sees it. The registers are those of the access and take effect
- * when the handler returns: by default the instruction is tried again, unless rip was changed.
+ * A forbidden access, as its handler sees it. The registers are those of the access (rax to r15 not
+ * with TRAP_LEAN) and take effect when the handler returns: by default the instruction is tried
+ * again, unless rip was changed.
  */
 struct trapline_fault {
     uint64_t depth; /* 0 = the access was not made by a handler, 1 = by a handler, ... */

@@ -1,5 +1,5 @@
 /* The unit, and the primitives one page at a time. */
-/* The handler keeps to the general registers: see TRAP_GENERAL_REGS. */
+/* The handler keeps to the general registers: see TRAP_LEAN. */
 #pragma GCC target("general-regs-only")
 
 #include "guest/workloads/bench/bench.h"
@@ -26,7 +26,7 @@ static void run_null(void *ctx)
     hypercall_null();
 }
 
-static void step_over(struct trapline_fault *fault)
+TRAP_LEAN_HANDLER static void step_over(struct trapline_fault *fault)
 {
     fault->rip = (uint64_t)bench_touch_end;
 }
@@ -83,7 +83,7 @@ void bench_basic(void)
     bench_run(&add, NULL);
     bench_run(&null, NULL);
     prot1(page, TRAPLINE_NONE);
-    trap(step_over, TRAP_GENERAL_REGS);
+    trap(step_over, TRAP_LEAN);
     bench_run(&deliver, page);
     trap(NULL, 0);
     unprot(page);

@@ -4,8 +4,7 @@
  * (in Dune's and hv6's benchmarks): the pages in order, only writes forbidden, and the page that is
  * protected on a fault is one that nobody touches; its trap ends at the handler.
  */
-/* The handlers and the calls that they inline keep to the general registers: see TRAP_GENERAL_REGS.
- */
+/* The handlers and the calls that they inline keep to the general registers: see TRAP_LEAN. */
 #pragma GCC target("general-regs-only")
 
 #include "guest/workloads/bench/bench.h"
@@ -15,59 +14,58 @@ enum {
     ROUNDS = 100,
 };
 
-static char *region; /* 2 * PAGES pages */
-static uint32_t order[PAGES];
-static char *unprotected; /* vmpup.appel1: the page unprotected last, NULL = none yet */
-static unsigned faults;
+static char *region;          /* 2 * PAGES pages */
+static char *permuted[PAGES]; /* the pages in the order in which they are written */
+static char *unprotected;     /* vmpup.appel1: the page unprotected last */
+static unsigned faults_left;  /* in this round */
 static const char *row;
 
 static uint64_t
     access_start; /* dune.trap: when the access began, and what its faults took so far */
 static uint64_t delivery_ticks;
 
-static void empty_handler(struct trapline_fault *fault)
+TRAP_LEAN_HANDLER static void empty_handler(struct trapline_fault *fault)
 {
-    if (++faults == PAGES)
+    if (--faults_left == 0)
         fault->rip = (uint64_t)bench_touch_end;
 }
 
-static void appel1_handler(struct trapline_fault *fault)
+TRAP_LEAN_HANDLER static void appel1_handler(struct trapline_fault *fault)
 {
     char *const page = trap_page(fault);
 
-    faults++;
-    if (unprotected)
-        prot1(unprotected, TRAPLINE_NONE);
+    faults_left--;
+    prot1(unprotected, TRAPLINE_NONE);
     unprot(page);
     unprotected = page;
 }
 
-static void appel2_handler(struct trapline_fault *fault)
+TRAP_LEAN_HANDLER static void appel2_handler(struct trapline_fault *fault)
 {
-    faults++;
+    faults_left--;
     unprot(trap_page(fault));
 }
 
-static void dune_appel1_handler(struct trapline_fault *fault)
+TRAP_LEAN_HANDLER static void dune_appel1_handler(struct trapline_fault *fault)
 {
     char *const page = trap_page(fault);
 
-    faults++;
+    faults_left--;
     unprot(page);
     prot1(page + PAGES * PAGE, TRAPLINE_NONE);
 }
 
-static void dune_trap_handler(struct trapline_fault *fault)
+TRAP_LEAN_HANDLER static void dune_trap_handler(struct trapline_fault *fault)
 {
     delivery_ticks += bench_stop() - access_start;
-    faults++;
+    faults_left--;
     fault->rip = (uint64_t)bench_touch_end;
 }
 
 static void write_permuted(void)
 {
     for (int i = 0; i < PAGES; i++)
-        *(volatile char *)(region + (size_t)order[i] * PAGE) = 1;
+        *(volatile char *)permuted[i] = 1;
 }
 
 static void write_in_order(void)
@@ -121,7 +119,7 @@ static void run_dune_appel2(void *ctx)
 static void reset_faults(void *ctx)
 {
     (void)ctx;
-    faults = 0;
+    faults_left = PAGES;
 }
 
 static void reset_dune(void *ctx)
@@ -135,7 +133,7 @@ static void reset_dune(void *ctx)
 static void check_faults(void *ctx)
 {
     (void)ctx;
-    bench_expect(faults == PAGES, row, "there is one fault for each page");
+    bench_expect(faults_left == 0, row, "there is one fault for each page");
 }
 
 static void run(const char *name, trap_handler *handler, void (*before)(void *),
@@ -153,7 +151,7 @@ static void run(const char *name, trap_handler *handler, void (*before)(void *),
     if (!bench_wanted(name))
         return;
     row = name;
-    trap(handler, TRAP_GENERAL_REGS);
+    trap(handler, TRAP_LEAN);
     bench_run(&op, region);
     trap(NULL, 0);
     unprot_range(region, 2 * PAGES);
@@ -161,15 +159,19 @@ static void run(const char *name, trap_handler *handler, void (*before)(void *),
 
 void bench_vmpup(void)
 {
+    uint32_t order[PAGES];
+
     region = pages_alloc(2 * PAGES, 1);
     bench_expect(region, "vmpup", "there is memory");
     bench_permute(order, PAGES);
+    for (int i = 0; i < PAGES; i++)
+        permuted[i] = region + (size_t)order[i] * PAGE;
 
     prot1(region, TRAPLINE_NONE);
     run("vmpup.trap", empty_handler, reset_faults, run_trap, NULL);
 
-    unprotected = NULL;
     protn_range(region, PAGES, TRAPLINE_NONE);
+    unprotected = region + PAGES * PAGE; /* on the first fault, a page that nobody writes to */
     run("vmpup.appel1", appel1_handler, reset_faults, run_appel1, NULL);
     run("vmpup.appel2", appel2_handler, reset_faults, run_appel2, NULL);
     bench_rate();

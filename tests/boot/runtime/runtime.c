@@ -8,7 +8,7 @@
 #include <trapline/trapline.h>
 
 enum {
-    CHECKS = 14,
+    CHECKS = 21,
     PAGE = TRAPLINE_PAGE_SIZE,
     CODE_RET = 0xc3,
     REGISTERS = 19, /* three vector registers, RAX to R15 but for RSP, RFLAGS */
@@ -41,6 +41,7 @@ static void check(bool good, const char *name)
  * set.
  */
 void write_and_store(char *address, uint64_t *registers);
+extern const char write_and_store_write[], write_and_store_end[];
 __asm__(
     ".text\n"
     "write_and_store:\n\t"
@@ -50,8 +51,10 @@ __asm__(
     "mov $7, %ebp\n\tmov $8, %r8d\n\tmov $9, %r9d\n\tmov $10, %r10d\n\tmov $11, %r11d\n\t"
     "mov $12, %r12d\n\tmov $13, %r13d\n\tmov $14, %r14d\n\tmov $15, %r15d\n\t"
     "movq %rbx, %xmm0\n\tmovq %rcx, %xmm7\n\tmovq %rdx, %xmm15\n\t"
-    "stc\n\t"
-    "movb $42, (%rax)\n\t"
+    "stc\n"
+    "write_and_store_write:\n\t"
+    "movb $42, (%rax)\n"
+    "write_and_store_end:\n\t"
     "pushfq\n\t"
     "push %r15\n\tpush %r14\n\tpush %r13\n\tpush %r12\n\tpush %r11\n\tpush %r10\n\tpush %r9\n\t"
     "push %r8\n\tpush %rbp\n\tpush %rdi\n\tpush %rsi\n\tpush %rdx\n\tpush %rcx\n\tpush %rbx\n\t"
@@ -68,6 +71,7 @@ __asm__(
 
 int main(int argc, char **argv);
 
+/* Write 42 to address; do all registers hold afterwards what they held? */
 static bool registers_survive(char *address)
 {
     uint64_t registers[REGISTERS];
@@ -78,7 +82,7 @@ static bool registers_survive(char *address)
            registers[3] == (uint64_t)address && (registers[18] & FLAG_CARRY);
     for (uint64_t i = 4; i < 18; i++)
         good = good && registers[i] == i - 2;
-    return good && *address == 42;
+    return good;
 }
 
 /* Write to address with a value in all of YMM1; is it there afterwards? */
@@ -114,10 +118,61 @@ static void give_back(struct trapline_fault *fault)
         __asm__ volatile("vxorps %%ymm1, %%ymm1, %%ymm1" : : : "xmm1");
 }
 
+/* Leaves no general register as it was, but for RSP and RBP. */
+__attribute__((always_inline, target("general-regs-only"))) static inline void spoil_registers(void)
+{
+    __asm__ volatile("xor %%eax, %%eax\n\t"
+                     "xor %%ebx, %%ebx\n\t"
+                     "xor %%ecx, %%ecx\n\t"
+                     "xor %%edx, %%edx\n\t"
+                     "xor %%esi, %%esi\n\t"
+                     "xor %%edi, %%edi\n\t"
+                     "xor %%r8d, %%r8d\n\t"
+                     "xor %%r9d, %%r9d\n\t"
+                     "xor %%r10d, %%r10d\n\t"
+                     "xor %%r11d, %%r11d\n\t"
+                     "xor %%r12d, %%r12d\n\t"
+                     "xor %%r13d, %%r13d\n\t"
+                     "xor %%r14d, %%r14d\n\t"
+                     "xor %%r15d, %%r15d"
+                     :
+                     :
+                     : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
+                       "r13", "r14", "r15", "cc");
+}
+
 TRAP_GENERAL static void give_back_general(struct trapline_fault *fault)
 {
     calls++;
+    last.rax = fault->rax;
+    last.r15 = fault->r15;
     unprot(trap_page(fault));
+    spoil_registers();
+}
+
+/* What a lean handler sees of a fault. */
+TRAP_LEAN_HANDLER static void keep_place(const struct trapline_fault *fault)
+{
+    calls++;
+    last.depth = fault->depth;
+    last.kind = fault->kind;
+    last.physical = fault->physical;
+    last.address = fault->address;
+    last.rip = fault->rip;
+}
+
+TRAP_LEAN_HANDLER static void give_back_lean(struct trapline_fault *fault)
+{
+    keep_place(fault);
+    unprot(trap_page(fault));
+    spoil_registers();
+}
+
+/* Goes on behind the access of write_and_store(). */
+TRAP_LEAN_HANDLER static void skip_lean(struct trapline_fault *fault)
+{
+    keep_place(fault);
+    fault->rip = (uint64_t)write_and_store_end;
 }
 
 /* Touches the next page, which is protected, too, before it gives its own back. */
@@ -132,6 +187,61 @@ static void nest(struct trapline_fault *fault)
     unprot(page);
 }
 
+TRAP_LEAN_HANDLER static void nest_lean(struct trapline_fault *fault)
+{
+    char *const page = trap_page(fault);
+
+    keep_place(fault);
+    if (fault->depth > deepest)
+        deepest = fault->depth;
+    *(volatile char *)(page + PAGE) = 1;
+    unprot(page);
+}
+
+static void check_general(char *page)
+{
+    calls = 0;
+    trap(give_back_general, TRAP_GENERAL_REGS);
+    prot1(page, TRAPLINE_READ);
+    *(volatile char *)page = 0;
+    check(calls == 1, "a handler of general registers only");
+    prot1(page, TRAPLINE_NONE);
+    check(registers_survive(page) && calls == 2 && *page == 42, "registers survive it");
+    check(last.rax == (uint64_t)page && last.r15 == 15, "it sees the registers");
+}
+
+static void check_lean(char *page)
+{
+    calls = 0;
+    trap(give_back_lean, TRAP_LEAN);
+    prot1(page, TRAPLINE_NONE);
+    *(volatile char *)page = 1;
+    check(calls == 1 && *page == 1, "a lean handler");
+    prot1(page + PAGE, TRAPLINE_READ);
+    check(registers_survive(page + PAGE) && calls == 2 && page[PAGE] == 42,
+          "registers survive a lean handler");
+    check(last.kind == TRAPLINE_WRITE && last.address == (uint64_t)page + PAGE &&
+              last.physical == last.address && last.depth == 0 &&
+              last.rip == (uint64_t)write_and_store_write,
+          "it sees what was accessed");
+
+    trap(skip_lean, TRAP_LEAN | TRAP_GENERAL_REGS);
+    prot1(page, TRAPLINE_READ);
+    check(registers_survive(page) && calls == 3 && *page == 1, "it can go on somewhere else");
+    unprot(page);
+}
+
+/* Do faults reach the handler, nest() or nest_lean(), in itself, as deep as they may? */
+static bool nests(trap_handler *handler, unsigned flags)
+{
+    calls = 0;
+    deepest = 0;
+    trap(handler, flags);
+    protn_range(pages, TRAP_MAX_DEPTH, TRAPLINE_NONE);
+    *(volatile char *)pages = 1;
+    return calls == TRAP_MAX_DEPTH && deepest == TRAP_MAX_DEPTH - 1;
+}
+
 static void check_traps(void)
 {
     void (*code)(void);
@@ -139,7 +249,7 @@ static void check_traps(void)
 
     trap(give_back, 0);
     prot1(page, TRAPLINE_NONE);
-    check(registers_survive(page) && calls == 1, "registers survive a fault");
+    check(registers_survive(page) && calls == 1 && *page == 42, "registers survive a fault");
     check(last.kind == TRAPLINE_WRITE && last.address == (uint64_t)page &&
               last.rax == last.address && last.r15 == 15 && last.depth == 0,
           "the fault is described");
@@ -158,18 +268,11 @@ static void check_traps(void)
     code();
     check(last.kind == TRAPLINE_EXEC && last.rip == (uint64_t)page, "a fetch is told apart");
 
-    calls = 0;
-    trap(give_back_general, TRAP_GENERAL_REGS);
-    prot1(page, TRAPLINE_READ);
-    *(volatile char *)page = 1;
-    check(calls == 1 && page[0] == 1, "a handler of general registers only");
+    check_general(page);
+    check_lean(page);
     check(trap(give_back, 4) == -TRAPLINE_EINVAL, "an unknown flag is refused");
-
-    calls = 0;
-    trap(nest, 0);
-    protn_range(pages, TRAP_MAX_DEPTH, TRAPLINE_NONE);
-    *(volatile char *)pages = 1;
-    check(calls == TRAP_MAX_DEPTH && deepest == TRAP_MAX_DEPTH - 1, "handlers nest to their depth");
+    check(nests(nest, 0), "handlers nest to their depth");
+    check(nests(nest_lean, TRAP_LEAN), "lean handlers nest to their depth");
     trap(NULL, 0);
 }
 
@@ -227,6 +330,10 @@ static int end_as(const char *way)
         *(volatile char *)pages = 1;
     } else if (strcmp(way, "depth") == 0) {
         trap(nest, 0);
+        protn_range(pages, TRAP_MAX_DEPTH + 1, TRAPLINE_NONE);
+        *(volatile char *)pages = 1;
+    } else if (strcmp(way, "lean") == 0) {
+        trap(nest_lean, TRAP_LEAN);
         protn_range(pages, TRAP_MAX_DEPTH + 1, TRAPLINE_NONE);
         *(volatile char *)pages = 1;
     } else if (strcmp(way, "stack") == 0) {
