@@ -39,26 +39,38 @@ void ept_relax(struct ept *ept, uint64_t gpa, uint64_t pages)
     relax_edge(ept, first + pages - 1);
 }
 
+/* Note where pages are, up to the first that has no 4 KiB leaf; returns how many. */
+static __attribute__((noinline)) size_t find_slots(volatile uint64_t ***index, uint64_t limit,
+                                                   const uint64_t *gpas, size_t count,
+                                                   ept_slot *slots)
+{
+#pragma GCC unroll 4
+    for (size_t i = 0; i < count; i++) {
+        uint64_t page = ept_page_number(gpas[i]);
+        uint64_t *slot;
+
+        if (page >= limit)
+            return i;
+        slot =
+            (uint64_t *)index[page >> PAGES_1G_SHIFT][page >> PAGES_2M_SHIFT & (EPT_ENTRIES - 1)] +
+            (page & (EPT_ENTRIES - 1));
+        slots[i] = slot;
+        if (!(*slot & ENTRY_LEAF))
+            return i;
+    }
+    return count;
+}
+
 int ept_prepare_list(struct ept *ept, const uint64_t *gpas, size_t count, ept_slot *slots,
                      size_t *bad)
 {
-    volatile uint64_t ***index = ept->index;
-    uint64_t limit = ept->limit_pages;
-
     ept->held = true;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t page = ept_page_number(gpas[i]);
+    for (size_t i = 0; i < count;) {
         int error;
 
-        if (page < limit) {
-            volatile uint64_t *slot =
-                &index[page >> PAGES_1G_SHIFT][page >> PAGES_2M_SHIFT & (EPT_ENTRIES - 1)]
-                      [page & (EPT_ENTRIES - 1)];
-
-            slots[i] = slot;
-            if (*slot & ENTRY_LEAF)
-                continue;
-        }
+        i += find_slots(ept->index, ept->limit_pages, gpas + i, count - i, slots + i);
+        if (i == count)
+            break;
         error = ept_prepare(ept, gpas[i], 1);
         if (error) {
             *bad = i;
@@ -66,7 +78,6 @@ int ept_prepare_list(struct ept *ept, const uint64_t *gpas, size_t count, ept_sl
                 ept_relax(ept, gpas[i], 1);
             return error;
         }
-        slots[i] = ept_slot_4k(ept, page);
     }
     return EPT_OK;
 }

@@ -31,7 +31,9 @@ EPT_TESTED := tests/unit/ept_world.c ept/alias.c ept/dirty.c ept/ept.c ept/list.
 	ept/memory.c ept/merge.c ept/protect.c ept/table.c
 UNIT_test_ept := $(EPT_TESTED)
 UNIT_FLAGS_test_ept := -DEPT_RECORD_STORES
-UNIT_test_ept_random := $(EPT_TESTED)
+UNIT_test_ept_dirty := $(EPT_TESTED)
+UNIT_FLAGS_test_ept_dirty := -DEPT_RECORD_STORES
+UNIT_test_ept_random := $(EPT_TESTED) tests/unit/ept_model.c
 UNIT_FLAGS_test_ept_random := -DEPT_RECORD_STORES
 
 # hv_world.h: the exit handlers over a VMCS that is an array.

@@ -5,227 +5,24 @@
  */
 #include <stdarg.h>
 #include <setjmp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "ept_world.h"
-
-#define NO_PAGE UINT32_MAX
+#include "ept/fast.h"
+#include "ept_model.h"
 
 enum {
     SEED = 20240607,
     OPERATIONS = 130000, /* a set of features */
     LIVES = 25,
     MODEL_PAGES = 3 * PAGES_1G,
-    TLB_MAX = 64,
     WINDOW = 1000, /* aliases lie in so many pages at either end of the alias window */
     LIST_MAX = 48,
 };
 
-struct page {
-    uint64_t host;    /* page number */
-    uint32_t primary; /* of an alias: its page; else NO_PAGE */
-    uint32_t aliases;
-    uint8_t mapped;
-    uint8_t full;
-    uint8_t access;
-    uint8_t tracked;
-    uint8_t dirty;
-};
-
-struct cached {
-    uint64_t page;
-    struct walk walk;
-};
-
-/* Where the operations happen: small spaces full of edges, or a few GiB with islands in them. */
-struct shape {
-    struct ept_features features;
-    uint64_t ram;   /* pages */
-    uint64_t limit; /* pages */
-    const char *name;
-};
-
-static struct page *model;
-static const struct shape *shape;
-static struct cached tlb[TLB_MAX];
-static unsigned tlb_count;
-static uint64_t tlb_flushes; /* world->flushes when it was emptied */
-static uint64_t centre;      /* operations keep to its neighbourhood for a while */
-static bool tidy;            /* whole 2 MiB parts */
-static uint64_t op_first;
-static uint64_t op_end;
-
-#define EPT (&world->ept)
-
-static uint64_t below(uint64_t n)
-{
-    return world_random() % n;
-}
-
-static bool chance(unsigned percent)
-{
-    return below(100) < percent;
-}
-
-static uint64_t random_page(void)
-{
-    uint64_t page;
-
-    if (chance(2))
-        centre = below(chance(90) ? shape->ram : shape->limit);
-    switch (below(8)) {
-    case 0: page = below(shape->limit); break;
-    case 1: page = centre & ~(uint64_t)(PAGES_2M - 1); break;
-    case 2: page = (centre | (PAGES_2M - 1)) + below(3); break;
-    default: page = centre + below(40); break;
-    }
-    return page % shape->limit;
-}
-
-static uint64_t random_pages(void)
-{
-    switch (below(16)) {
-    case 0: return PAGES_2M;
-    case 1: return PAGES_2M * (1 + below(3));
-    case 2: return 1 + below(1200);
-    case 3:
-    case 4: return 1 + below(100);
-    case 5:
-    case 6:
-    case 7: return 1 + below(12);
-    default: return 1;
-    }
-}
-
-static unsigned random_access(void)
-{
-    static const unsigned likely[] = {0, 0, 1, 1, 3, 5, 7, 4};
-
-    return chance(3) ? (unsigned)below(10) : likely[below(8)];
-}
-
-static int access_error(unsigned access)
-{
-    if (access > 7 || (access & 3) == 2)
-        return EPT_EINVAL;
-    return access == 4 && !shape->features.exec_only ? EPT_EOPNOTSUPP : EPT_OK;
-}
-
-static int range_error(uint64_t first, uint64_t pages)
-{
-    if (first + pages > shape->limit)
-        return EPT_ENOENT;
-    for (uint64_t i = first; i < first + pages; i++) {
-        if (!model[i].mapped)
-            return EPT_ENOENT;
-    }
-    return EPT_OK;
-}
-
-/* Whether a call's result is what the model says, or it ran out of memory that was denied to it. */
-static bool went(int64_t result, int64_t expected, uint64_t failures)
-{
-    if (result == EPT_ENOMEM && expected == EPT_OK && world->failures > failures)
-        return false;
-    if (result != expected)
-        fail_msg("result %ld, expected %ld", (long)result, (long)expected);
-    return expected == EPT_OK;
-}
-
-static uint32_t primary_of(uint64_t page)
-{
-    return model[page].primary == NO_PAGE ? (uint32_t)page : model[page].primary;
-}
-
-static void check_page(uint64_t page)
-{
-    const struct page *want = &model[page];
-    struct ept_translation t;
-    struct walk walk = world_walk(world_memory(), page * PAGE);
-    int error = ept_lookup(EPT, page * PAGE + 5, &t);
-
-    assert_int_equal(error, want->mapped ? EPT_OK : EPT_ENOENT);
-    if (!want->mapped) {
-        assert_int_equal(walk.rights, 0);
-        return;
-    }
-    assert_int_equal(t.hpa, want->host * PAGE + 5);
-    assert_int_equal(t.access, want->access);
-    assert_int_equal(t.full, want->full);
-    assert_int_equal(t.alias, want->primary != NO_PAGE);
-    assert_int_equal(t.aliased, want->aliases != 0);
-    assert_int_equal(t.tracked, want->tracked);
-    /* The hardware never allows more, and less only for a reason. */
-    assert_int_equal(walk.rights, t.hardware);
-    assert_int_equal(walk.rights & ~want->access, 0);
-    if (want->access & ~walk.rights & EPT_ACCESS_W)
-        assert_true(want->tracked && !shape->features.accessed_dirty);
-    if (want->access & ~walk.rights & EPT_ACCESS_X)
-        assert_true(shape->features.nx_huge && t.level > 1);
-    assert_false(want->access & ~walk.rights & EPT_ACCESS_R);
-    if (walk.rights)
-        assert_int_equal(walk.hpa, want->host * PAGE);
-}
-
-static void check_around(void)
-{
-    check_page(op_first);
-    check_page((op_first + shape->limit - 1) % shape->limit);
-    check_page((op_end + shape->limit - 1) % shape->limit);
-    check_page(op_end % shape->limit);
-    check_page(op_first + below(op_end - op_first));
-    check_page(below(shape->limit));
-}
-
-/* The CPU's caches. */
-
-static void tlb_empty(void)
-{
-    tlb_count = 0;
-    tlb_flushes = world->flushes;
-}
-
-static void tlb_fill(uint64_t page)
-{
-    struct cached *one;
-    struct walk walk = world_walk(world_memory(), page * PAGE);
-
-    if (world->flushes != tlb_flushes)
-        tlb_empty();
-    if (!walk.rights || tlb_count == TLB_MAX)
-        return;
-    one = &tlb[tlb_count++];
-    *one = (struct cached){page, walk};
-}
-
-/* A dirty flag is cached by the write that finds it set. */
-static void tlb_check(void)
-{
-    if (world->flushes != tlb_flushes)
-        tlb_empty();
-    for (unsigned i = 0; i < tlb_count; i++) {
-        const struct walk *was = &tlb[i].walk;
-        struct walk now = world_walk(world_memory(), tlb[i].page * PAGE);
-
-        if ((was->rights & ~now.rights) || was->hpa != now.hpa || was->level != now.level ||
-            memcmp(was->tables, now.tables, sizeof(was->tables)))
-            fail_msg("page %lx is cached with what is no more true, and no flush is owed",
-                     (unsigned long)tlb[i].page);
-        if (shape->features.accessed_dirty && (was->entry & ENTRY_D & ~now.entry))
-            fail_msg("page %lx is cached as dirty, and no flush is owed",
-                     (unsigned long)tlb[i].page);
-    }
-}
-
-static void pay(void)
-{
-    world_flush();
-    tlb_empty();
-}
+static bool tidy; /* whole 2 MiB parts */
 
 /* A CPU accesses a page: the fault handler's decision must be the model's. */
 static void cpu_access(uint64_t page, unsigned access)
@@ -236,6 +33,8 @@ static void cpu_access(uint64_t page, unsigned access)
 
     op_first = page;
     op_end = page + 1;
+    if (ept_fast_denied(EPT, page * PAGE, access))
+        assert_true(model[page].mapped && (access & ~model[page].access));
     if (access & ~walk.rights || chance(5))
         fault = ept_fault(EPT, page * PAGE + below(PAGE), access);
     switch (fault) {
@@ -300,6 +99,13 @@ static void op_protect(bool raise)
     fill_around();
     if (!expected)
         expected = range_error(first, pages);
+    /* The short ways do the same, or nothing. */
+    if (pages == 1 && access <= EPT_ACCESS_RWX && chance(30) &&
+        (raise ? ept_fast_raise(EPT, first * PAGE) : ept_fast_lower(EPT, first * PAGE, access))) {
+        assert_int_equal(expected, EPT_OK);
+        set_access(first, pages, access);
+        return;
+    }
     result = raise ? ept_unprotect(EPT, first * PAGE, pages)
                    : ept_protect(EPT, first * PAGE, pages, access);
     if (went(result, expected, failures))
@@ -726,7 +532,7 @@ static void live(unsigned operations, struct ept_stats *stats)
             tlb_check();
         else if (chance(90))
             pay();
-        if (tlb_count > TLB_MAX / 2 && !EPT->flush_owed)
+        if (i % 8 == 0 && !EPT->flush_owed)
             tlb_empty();
         if (i % 512 == 0)
             world_check_bookkeeping();
