@@ -39,7 +39,7 @@ static struct vcpu nobody; /* whose turn it is when the guest's is over */
 
 /* What the CPU has cached since the last INVEPT. */
 static struct {
-    uint8_t hardware, dirty;
+    uint8_t hardware, dirty, level;
     uint64_t hpa;
 } cache[WORLD_WATCHED];
 
@@ -214,7 +214,7 @@ static struct page_state look(unsigned index)
     if (!t.level)
         return (struct page_state){0};
     return (struct page_state){
-        .mapped = true,
+        .level = (uint8_t)t.level,
         .access = (uint8_t)t.access,
         .full = (uint8_t)t.full,
         .hardware = (uint8_t)t.hardware,
@@ -230,8 +230,14 @@ static struct page_state look(unsigned index)
 static void fill_cache(unsigned index, const struct page_state *now)
 {
     latest.pages[index] = *now;
+    /* How the tables hold a page, and with it whether it must not be executed, is not what it is.
+     */
+    latest.pages[index].level = 0;
+    if (vmx_setup.ept.nx_huge)
+        latest.pages[index].hardware &= ~EPT_ACCESS_X;
     cache[index].hardware |= now->hardware;
     cache[index].hpa = now->hpa;
+    cache[index].level = now->level;
     cache[index].dirty |= now->dirty;
 }
 
@@ -450,6 +456,10 @@ void check_cache(void)
                      (unsigned long long)watched_gpa(i), cache[i].hardware, now.hardware);
         if (cache[i].hardware && cache[i].hpa != now.hpa)
             fail_msg("0x%llx: the page has moved", (unsigned long long)watched_gpa(i));
+        /* SDM 28.3.3.4: the size of the page */
+        if (cache[i].hardware && cache[i].level != now.level)
+            fail_msg("0x%llx: cached as of level %u, now %u: a flush is missing",
+                     (unsigned long long)watched_gpa(i), cache[i].level, now.level);
         if (cache[i].dirty && now.tracked && !now.dirty)
             fail_msg("0x%llx: cached as dirty: the next write is lost",
                      (unsigned long long)watched_gpa(i));

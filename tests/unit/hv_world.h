@@ -32,7 +32,7 @@ struct world_options {
 
 /* What matters of one guest-physical page; see struct ept_translation. */
 struct page_state {
-    uint8_t mapped, access, full, hardware, tracked, aliased, alias, dirty;
+    uint8_t level, access, full, hardware, tracked, aliased, alias, dirty;
     uint64_t hpa;
 };
 

@@ -176,7 +176,8 @@ static void open_random(void)
         .features = {.page_2m = below(4),
                      .page_1g = below(2),
                      .accessed_dirty = below(2),
-                     .exec_only = below(2)},
+                     .exec_only = below(2),
+                     .nx_huge = !below(4)},
     });
     for (uint64_t gpa = 0; gpa < RAM; gpa += BLOCK)
         memcpy(&shadow[gpa], ram(gpa), BLOCK);

@@ -254,6 +254,35 @@ static void test_tracking_by_faults(void **state)
     world_close();
 }
 
+/* Large pages that must not be executed (the iTLB multihit erratum) are split when they are. */
+static void test_fetch_splits(void **state)
+{
+    unsigned flushes;
+
+    (void)state;
+    world_open(&(struct world_options){
+        .ram = WORLD_RAM_MAX,
+        .features = {.page_2m = true, .accessed_dirty = true, .nx_huge = true}});
+    flushes = world.invepts;
+    assert_int_equal(guest_access(PAGE_AT, EPT_ACCESS_W, 1), ACCESS_DONE);
+    assert_int_equal(world.violations, 0);
+    assert_int_equal(guest_access(PAGE_AT, EPT_ACCESS_X, 0), ACCESS_DONE);
+    assert_int_equal(world.violations, 1);
+    assert_int_equal(world.invepts, flushes + 1);
+    assert_int_equal(guest_access(PAGE_AT, EPT_ACCESS_X, 0), ACCESS_DONE);
+    assert_int_equal(world.violations, 1);
+    world_close();
+
+    /* Without table memory that ends the guest, with the reason. */
+    world_open(&(struct world_options){
+        .ram = WORLD_RAM_MAX,
+        .budget = EPT_TABLES_BASE + EPT_TABLES_PER_GIB,
+        .features = {.page_2m = true, .accessed_dirty = true, .nx_huge = true}});
+    assert_int_equal(guest_access(PAGE_AT, EPT_ACCESS_X, 0), ACCESS_STOPPED);
+    assert_non_null(strstr(world.guest->stop_reason, "budget"));
+    world_close();
+}
+
 /* VMCALL exits at every CPL, and only CPL 0 is answered; numbers that do not exist have an error.
  */
 static void test_hypercalls_in_user_mode(void **state)
@@ -357,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_nmi_unblocking),
         cmocka_unit_test(test_handler_unprotects),
         cmocka_unit_test(test_tracking_by_faults),
+        cmocka_unit_test(test_fetch_splits),
         cmocka_unit_test(test_hypercalls_in_user_mode),
         cmocka_unit_test(test_print),
         cmocka_unit_test(test_stats),
