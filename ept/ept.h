@@ -237,7 +237,8 @@ void ept_relax(struct ept *ept, uint64_t gpa, uint64_t pages);
 /*
  * The same for a list of single pages, for speed: prepare count pages and note in slots (room for
  * count) where each is. Duplicates are fine. Errors as ept_prepare(), with *bad = the index at
- * fault and the pages before it relaxed.
+ * fault and the pages before it relaxed; slots of lists prepared before are then not valid any
+ * more.
  */
 int ept_prepare_list(struct ept *ept, const uint64_t *gpas, size_t count, ept_slot *slots,
                      size_t *bad);
