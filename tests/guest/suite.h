@@ -44,6 +44,12 @@ static inline __attribute__((format(printf, 2, 3))) void check_failed(int line, 
     va_end(args);
 }
 
+/* Whether the running check has found nothing wrong so far. */
+static inline bool check_good(void)
+{
+    return check_state.why[0] == '\0';
+}
+
 #define EXPECT(condition)                                                                          \
     do {                                                                                           \
         if (!(condition))                                                                          \
@@ -68,11 +74,11 @@ static inline int run_checks(const struct check *checks, size_t count)
     for (size_t i = 0; i < count; i++) {
         check_state.where[0] = check_state.why[0] = '\0';
         checks[i].run();
-        if (check_state.why[0]) {
+        if (check_good()) {
+            printf("ok %s\n", checks[i].name);
+        } else {
             printf("not ok %s: %s\n", checks[i].name, check_state.why);
             failed++;
-        } else {
-            printf("ok %s\n", checks[i].name);
         }
     }
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -4,7 +4,7 @@
  */
 #include "except.h"
 #include "probe.h"
-#include "walk.h"
+#include "user.h"
 
 enum reg {
     REG_RAX,
@@ -187,86 +187,24 @@ static void check_unknown(void)
     EXPECT_EQ(after.hypercalls - before.hypercalls, COUNT(numbers) + 1);
 }
 
-/* The ring-3 side: VMCALL with the number that is in RAX, then #UD brings it back. */
-__asm__(".text\n"
-        ".balign 16\n"
-        "user_code:\n\t"
-        "vmcall\n\t"
-        "ud2\n"
-        "user_code_end:\n"
-        "user_enter:\n\t" /* RDI = linear address, RSI = number; returns RAX */
-        "push %rbx\n\tpush %rbp\n\tpush %r12\n\tpush %r13\n\tpush %r14\n\tpush %r15\n\t"
-        "mov %rsp, user_kernel_rsp\n\t"
-        "mov %rsi, %rax\n\t"
-        "pushq $0x23\n\t" /* SS */
-        "pushq $0\n\t"    /* RSP: it uses no stack */
-        "pushq $2\n\t"    /* RFLAGS */
-        "pushq $0x1b\n\t" /* CS */
-        "push %rdi\n\t"
-        "mov $1, %edi\n\t"
-        "iretq\n"
-        "user_back:\n\t"
-        "pop %r15\n\tpop %r14\n\tpop %r13\n\tpop %r12\n\tpop %rbp\n\tpop %rbx\n\t"
-        "ret\n");
-extern const char user_code[], user_code_end[], user_back[];
-int64_t user_enter(const void *linear, uint64_t number);
-extern uint64_t user_kernel_rsp;
-uint64_t user_kernel_rsp;
-static unsigned user_returns;
-
-static void user_hook(struct except_frame *frame)
-{
-    if (frame->vector != VECTOR_UD || (frame->cs & 3) != 3) {
-        printf("not ok exception %lu at 0x%lx, cs 0x%lx\n", frame->vector, frame->rip, frame->cs);
-        exit(EXIT_FAILURE);
-    }
-    user_returns++;
-    frame->rip = (uint64_t)user_back;
-    frame->rsp = user_kernel_rsp;
-    frame->cs = TRAPLINE_SEL_CODE;
-    frame->ss = TRAPLINE_SEL_DATA;
-    frame->rflags = RFLAGS_FIXED;
-}
-
-/* The runtime's GDT with user segments behind its own: 0x1b is code, 0x23 data. */
-static void load_user_gdt(void)
-{
-    static uint64_t gdt[8];
-    struct descriptor_table old, new = {sizeof(gdt) - 1, (uint64_t)gdt};
-    uint16_t tr;
-
-    __asm__ volatile("sgdt %0" : "=m"(old));
-    __asm__ volatile("str %0" : "=r"(tr));
-    memcpy(gdt, (void *)old.base, 3 * sizeof(uint64_t));
-    gdt[3] = 0x00affb000000ffff;
-    gdt[4] = 0x00cff3000000ffff;
-    memcpy(&gdt[5], (char *)old.base + (tr & ~7u), 2 * sizeof(uint64_t));
-    gdt[5] &= ~(2ul << 40); /* the TSS is busy: LTR wants it free */
-    __asm__ volatile("lgdt %0\n\tltr %w1" : : "m"(new), "r"(5 * 8) : "memory");
-}
-
 /* Above CPL 0 every call is refused, also 0, EXIT and numbers that do not exist. */
 static void check_user(void)
 {
-    char *const page = need_pages(1, 1);
-    struct walk walk = walk_map(page);
+    static const unsigned char code[] = {0x0f, 0x01, 0xc1, 0x0f, 0x0b}; /* VMCALL; UD2 */
     struct trapline_stats before, after;
 
-    memcpy(page, user_code, (size_t)(user_code_end - user_code));
-    load_user_gdt();
-    except_state.hook = user_hook;
+    user_init();
     EXPECT_EQ(stats(&before), 0);
-    for (uint64_t number = 0; number <= TRAPLINE_HC_COUNT; number++) {
-        check_at("number %lu", number);
-        EXPECT_EQ(user_enter(walk.linear, number), -TRAPLINE_EPERM);
+    for (uint64_t number = 0; number <= TRAPLINE_HC_COUNT + 1; number++) {
+        const uint64_t rax = number <= TRAPLINE_HC_COUNT ? number : ~0ul;
+
+        check_at("number 0x%lx", rax);
+        EXPECT_EQ(user_run(code, sizeof(code), rax, RFLAGS_FIXED), -TRAPLINE_EPERM);
+        EXPECT_EQ(user_end.vector, VECTOR_UD);
+        EXPECT_EQ(user_end.offset, 3);
     }
-    EXPECT_EQ(user_enter(walk.linear, ~0ul), -TRAPLINE_EPERM);
     EXPECT_EQ(stats(&after), 0);
-    except_state.hook = NULL;
-    EXPECT_EQ(user_returns, TRAPLINE_HC_COUNT + 2);
     EXPECT_EQ(after.hypercalls - before.hypercalls, TRAPLINE_HC_COUNT + 3);
-    walk_unmap(&walk);
-    pages_free(page, 1);
 }
 
 static void check_stats(void)
