@@ -70,9 +70,9 @@ static inline bool ept_fast_raise(struct ept *ept, uint64_t gpa)
 
     if (!slot || (*slot & (ENTRY_FULL | ENTRY_SPECIAL)) != ENTRY_FULL)
         return false;
-    /* The page that kept its table from being merged must find a successor: see merge.c. */
+    /* The page that kept its table from being merged does so no longer: see merge.c. */
     table = ept_table_of(ept, page);
-    if (table->hint == (page & (EPT_ENTRIES - 1)))
+    if (table->hint == (page & (EPT_ENTRIES - 1)) && table->flags == TABLE_SPLIT)
         return false;
     entry_raise(slot, ENTRY_ACCESS | ENTRY_HARDWARE);
     return true;

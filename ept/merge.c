@@ -4,9 +4,14 @@
  * A table that a split made can become one leaf again when all its entries are alike. Looking at
  * 512 entries after each change would be too slow, counting them would cost each change of a page;
  * so each table names in its hint one entry that is known to be in the way (not at its full rights,
- * or tracked, or aliased). Only when that entry gets its full rights a new hint is searched, from
- * there on. A uniform table of which single pages are protected and unprotected in turn would be
- * split and merged each time: so it waits in a short queue, and is merged when it is pushed out.
+ * or tracked, or aliased). Only when that entry gets its full rights anything has to be done.
+ *
+ * Where a call on a single page did that, nothing is looked at: the table goes to a short queue as
+ * one that may be uniform. A table in the queue is looked at when it is pushed out of it, when a
+ * call raises a range of its pages, or when memory is short: then it is merged, or has a new hint
+ * and is out of the queue. So a table of which single pages are protected and unprotected in turn
+ * is neither searched nor split and merged each time. A call on a range looks at once, and merges
+ * what it made uniform.
  */
 #include "ept/table.h"
 
@@ -101,20 +106,20 @@ static void merge_table(struct ept *ept, uint64_t page, uint64_t leaf)
     ept_page_retire(ept, table);
 }
 
-/* All page tables below are unlinked along with the page directory. */
-static void merge_dir(struct ept *ept, uint64_t page, uint64_t leaf)
+/* All page tables below, if there are any, are unlinked along with the page directory. */
+static void merge_dir(struct ept *ept, uint64_t base, bool tables, uint64_t leaf)
 {
-    uint64_t gib = page >> PAGES_1G_SHIFT;
-    uint64_t base = gib << PAGES_1G_SHIFT;
+    uint64_t gib = base >> PAGES_1G_SHIFT;
+    uint64_t end = tables ? base + PAGES_1G : base;
     volatile uint64_t *dir = ept_virt(ept, ept->pdpt[gib] & ENTRY_ADDRESS);
 
-    for (uint64_t at = base; at < base + PAGES_1G; at += PAGES_2M) {
+    for (uint64_t at = base; at < end; at += PAGES_2M) {
         if (ept_has_table(ept, at))
             ept_unqueue(ept, at, false);
     }
-    ept_unqueue(ept, page, true);
+    ept_unqueue(ept, base, true);
     entry_replace(&ept->pdpt[gib], leaf);
-    for (uint64_t at = base; at < base + PAGES_1G; at += PAGES_2M) {
+    for (uint64_t at = base; at < end; at += PAGES_2M) {
         if (ept_has_table(ept, at)) {
             ept_page_retire(ept, ept_page_table(ept, at));
             ept->stats.merges++;
@@ -128,42 +133,55 @@ static void merge_dir(struct ept *ept, uint64_t page, uint64_t leaf)
     ept_page_retire(ept, dir);
 }
 
+/* Whether nothing in a table forbids to replace it by a leaf with access. */
+static bool replaceable(const struct ept *ept, const struct ept_table *table, unsigned access)
+{
+    return (table->flags & TABLE_SPLIT) &&
+           !(ept->features.nx_huge && (access & EPT_ACCESS_X) && (table->flags & TABLE_KEEP));
+}
+
+static bool merge_dir_as(struct ept *ept, uint64_t base, unsigned access)
+{
+    volatile uint64_t *slots = ept_slot_2m(ept, base);
+    struct ept_sum sum = ept_sum(slots, EPT_ENTRIES);
+    uint64_t first = *slots;
+    uint64_t flags = sum.any;
+    bool tables = !(sum.all & ENTRY_LEAF);
+
+    if (tables) {
+        flags = 0;
+        for (uint64_t at = base; at < base + PAGES_1G; at += PAGES_2M) {
+            uint64_t any = *ept_slot_2m(ept, at);
+
+            if (ept_has_table(ept, at)) {
+                any = ept_sum(ept_slot_4k(ept, at), EPT_ENTRIES).any;
+                if (!replaceable(ept, ept_table_of(ept, at), access) || (any & ENTRY_SPECIAL))
+                    return false;
+            }
+            flags |= any;
+        }
+        if (ept_has_table(ept, base))
+            first = *ept_slot_4k(ept, base);
+    }
+    merge_dir(ept, base, tables, large_leaf(ept, first, flags, access, 3));
+    return true;
+}
+
 bool ept_merge_as(struct ept *ept, uint64_t page, unsigned level, unsigned access)
 {
     uint64_t base = page & ~(ept_level_pages(level) - 1);
-    struct ept_table *own = bookkeeping_of(ept, page, level == 3);
-    volatile uint64_t *slots = level == 3 ? ept_slot_2m(ept, base) : ept_slot_4k(ept, base);
-    bool executes = ept->features.nx_huge && (access & EPT_ACCESS_X);
-    uint64_t first = *slots;
-    uint64_t flags = 0;
+    volatile uint64_t *slots;
+    uint64_t any;
 
-    if (!(own->flags & TABLE_SPLIT) || (executes && (own->flags & TABLE_KEEP)))
+    if (!replaceable(ept, bookkeeping_of(ept, page, level == 3), access))
         return false;
-    if (level == 2) {
-        struct ept_sum sum = ept_sum(slots, EPT_ENTRIES);
-
-        if (sum.any & ENTRY_SPECIAL)
-            return false;
-        merge_table(ept, page, large_leaf(ept, first, sum.any, access, level));
-        return true;
-    }
-    for (uint64_t at = base; at < base + PAGES_1G; at += PAGES_2M) {
-        struct ept_table *table = ept_table_of(ept, at);
-        struct ept_sum sum;
-
-        if (!ept_has_table(ept, at)) {
-            flags |= *ept_slot_2m(ept, at);
-            continue;
-        }
-        sum = ept_sum(ept_slot_4k(ept, at), EPT_ENTRIES);
-        if (!(table->flags & TABLE_SPLIT) || (executes && (table->flags & TABLE_KEEP)) ||
-            (sum.any & ENTRY_SPECIAL))
-            return false;
-        flags |= sum.any;
-    }
-    if (ept_has_table(ept, base))
-        first = *ept_slot_4k(ept, base);
-    merge_dir(ept, page, large_leaf(ept, first, flags, access, level));
+    if (level == 3)
+        return merge_dir_as(ept, base, access);
+    slots = ept_slot_4k(ept, base);
+    any = ept_sum(slots, EPT_ENTRIES).any;
+    if (any & ENTRY_SPECIAL)
+        return false;
+    merge_table(ept, page, large_leaf(ept, *slots, any, access, level));
     return true;
 }
 
@@ -176,6 +194,7 @@ static bool mergeable(const struct ept_table *table)
 void ept_merge_uniform(struct ept *ept, uint64_t page)
 {
     volatile uint64_t *slots;
+    struct ept_sum sum;
     uint64_t mine;
 
     if (!ept_has_table(ept, page) || !mergeable(ept_table_of(ept, page)))
@@ -183,10 +202,12 @@ void ept_merge_uniform(struct ept *ept, uint64_t page)
     slots = ept_slot_4k(ept, page & ~(uint64_t)(PAGES_2M - 1));
     mine = *ept_slot_4k(ept, page);
     /* Most tables that are not uniform are not so at a glance. */
-    if (((mine ^ slots[0]) & ENTRY_ACCESS) || ((mine ^ slots[EPT_ENTRIES - 1]) & ENTRY_ACCESS) ||
-        !uniform(ept_sum(slots, EPT_ENTRIES)))
+    if (((mine ^ slots[0]) | (mine ^ slots[EPT_ENTRIES - 1])) & ENTRY_ACCESS)
         return;
-    ept_merge_as(ept, page, 2, entry_access(mine));
+    sum = ept_sum(slots, EPT_ENTRIES);
+    if (!uniform(sum))
+        return;
+    merge_table(ept, page, large_leaf(ept, slots[0], sum.any, entry_access(mine), 2));
     ept_settle_dir(ept, page);
 }
 
@@ -203,27 +224,26 @@ void ept_merge_uniform_dir(struct ept *ept, uint64_t page)
         ept_settle_dir(ept, page);
 }
 
-/* Find an entry that is not plain and make it the hint; false if there is none. */
-static bool find_hint(struct ept_table *table, const volatile uint64_t *slots)
+/*
+ * Find an entry that is not plain, from the hint on, and make it the hint; false if there is none,
+ * then *any is the OR of all. All pages of a table that can be merged have the same full rights.
+ */
+static bool find_hint(struct ept_table *table, const volatile uint64_t *slots, uint64_t *any)
 {
-    /* The step that the hint is in is looked at first and last. */
-    for (unsigned i = 0; i < EPT_ENTRIES + EPT_SUM_STEP;) {
-        unsigned at = (table->hint + i) & (EPT_ENTRIES - 1);
+    unsigned at = table->hint & ~(EPT_SUM_STEP - 1u);
 
-        if (!(at & (EPT_SUM_STEP - 1))) {
-            struct ept_sum sum = ept_sum(&slots[at], EPT_SUM_STEP);
+    *any = 0;
+    for (unsigned i = 0; i < EPT_ENTRIES; i += EPT_SUM_STEP) {
+        struct ept_sum sum = ept_sum(&slots[at], EPT_SUM_STEP);
 
-            /* All pages of a table that can be merged have the same full rights. */
-            if ((sum.all & ENTRY_LEAF) && entry_plain(sum.all) && !(sum.any & ENTRY_SPECIAL)) {
-                i += EPT_SUM_STEP;
-                continue;
-            }
-        }
-        if (!(slots[at] & ENTRY_LEAF) || !entry_plain(slots[at])) {
+        *any |= sum.any;
+        if (!(sum.all & ENTRY_LEAF) || !entry_plain(sum.all) || (sum.any & ENTRY_SPECIAL)) {
+            while ((slots[at] & ENTRY_LEAF) && entry_plain(slots[at]))
+                at++;
             table->hint = (uint16_t)at;
             return true;
         }
-        i++;
+        at = (at + EPT_SUM_STEP) & (EPT_ENTRIES - 1);
     }
     return false;
 }
@@ -232,6 +252,7 @@ void ept_settle(struct ept *ept, uint64_t page, bool now)
 {
     struct ept_table *table;
     volatile uint64_t *slots;
+    uint64_t any;
 
     if (!ept_has_table(ept, page)) {
         if (ept_has_dir(ept, page))
@@ -240,34 +261,31 @@ void ept_settle(struct ept *ept, uint64_t page, bool now)
     }
     table = ept_table_of(ept, page);
     slots = ept_slot_4k(ept, page & ~(uint64_t)(PAGES_2M - 1));
-    if (!mergeable(table) || ((table->flags & TABLE_QUEUED) && !now))
+    if (!mergeable(table))
         return;
-    if (!entry_plain(slots[table->hint])) {
+    if (!now) {
+        if (!(table->flags & TABLE_QUEUED) && entry_plain(slots[table->hint]))
+            queue_push(ept, page, false);
+    } else if (!entry_plain(slots[table->hint]) || find_hint(table, slots, &any)) {
         ept_unqueue(ept, page, false);
-        return;
+    } else {
+        merge_table(ept, page, large_leaf(ept, slots[0], any, EPT_ACCESS_RWX, 2));
+        ept_settle_dir(ept, page);
     }
-    if (now) {
-        struct ept_sum sum = ept_sum(slots, EPT_ENTRIES);
-
-        if (entry_plain(sum.all) && !(sum.any & ENTRY_SPECIAL)) {
-            merge_table(ept, page, large_leaf(ept, slots[0], sum.any, EPT_ACCESS_RWX, 2));
-            ept_settle_dir(ept, page);
-            return;
-        }
-    }
-    if (find_hint(table, slots))
-        ept_unqueue(ept, page, false);
-    else
-        queue_push(ept, page, false);
 }
 
 void ept_settle_dir(struct ept *ept, uint64_t page)
 {
     struct ept_table *dir = &ept->dirs[page >> PAGES_1G_SHIFT];
+    volatile uint64_t *slots;
+    uint64_t hint;
+    uint64_t any;
 
     if (!mergeable(dir) || (dir->flags & TABLE_QUEUED))
         return;
-    if (!find_hint(dir, ept_slot_2m(ept, page & ~(uint64_t)(PAGES_1G - 1))))
+    slots = ept_slot_2m(ept, page & ~(uint64_t)(PAGES_1G - 1));
+    hint = slots[dir->hint];
+    if ((hint & ENTRY_LEAF) && entry_plain(hint) && !find_hint(dir, slots, &any))
         queue_push(ept, page, true);
 }
 
