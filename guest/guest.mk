@@ -26,14 +26,18 @@ GUEST_NAMES := $(sort $(patsubst guest/workloads/%/,%,$(wildcard guest/workloads
 	$(patsubst guest/workloads/%.c,%,$(wildcard guest/workloads/*.c)))
 GUEST_ELFS := $(GUEST_NAMES:%=$(BUILD)/guests/%.elf)
 
-# NAME may also be a file of the user's own.
+# NAME may also be a file of the user's own: there a warning is no error.
 GUEST_OWN_C := $(filter %.c,$(NAME))
+GUEST_OWN_CFLAGS := $(filter-out -Werror,$(GUEST_CFLAGS))
 GUEST_ELF := $(if $(NAME),$(BUILD)/guests/$(basename $(notdir $(NAME))).elf)
 
 .PHONY: guests
 guests: $(GUEST_ELFS)
 
-$(BUILD)/guest/%.o: guest/%.c
+$(eval $(call flags_file,guest-cc,$(CC) $(GUEST_CFLAGS)))
+$(eval $(call flags_file,guest-lib,$(GUEST_LIB_OBJ)))
+
+$(BUILD)/guest/%.o: guest/%.c $(BUILD)/flags/guest-cc
 	@mkdir -p $(dir $@)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(GUEST_CFLAGS) -c $< -o $@
@@ -46,7 +50,7 @@ $(BUILD)/guest/%.asm.o: guest/%.asm
 # These are what the compiler would call for a loop that copies or fills.
 $(BUILD)/guest/runtime/string.o: GUEST_CFLAGS += -fno-tree-loop-distribute-patterns
 
-$(GUEST_LIB): $(GUEST_LIB_OBJ)
+$(GUEST_LIB): $(GUEST_LIB_OBJ) $(BUILD)/flags/guest-lib
 	$(call say,AR,$@)
 	$(Q)rm -f $@
 	$(Q)ar rcs $@ $(GUEST_LIB_OBJ)
@@ -68,12 +72,18 @@ ifneq ($(GUEST_OWN_C),)
 ifneq ($(filter $(basename $(notdir $(GUEST_OWN_C))),$(GUEST_NAMES)),)
 $(error guest $(basename $(notdir $(GUEST_OWN_C))) exists in guest/workloads: give $(NAME) another name)
 endif
-$(GUEST_ELF): $(GUEST_OWN_C) $(GUEST_START) $(GUEST_LIB) guest/runtime/guest.ld
+# Files of the same name in different folders have the same ELF: it is made anew for another one.
+$(eval $(call flags_file,guest-own-$(basename $(notdir $(NAME))),$(CC) $(GUEST_OWN_CFLAGS) $(abspath $(NAME))))
+
+$(GUEST_ELF): $(GUEST_OWN_C) $(GUEST_START) $(GUEST_LIB) guest/runtime/guest.ld \
+		$(BUILD)/flags/guest-own-$(basename $(notdir $(NAME)))
 	@mkdir -p $(dir $@)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(GUEST_CFLAGS) -MF $(@:.elf=.d) -c $< -o $(@:.elf=.o)
+	$(Q)$(CC) $(GUEST_OWN_CFLAGS) -MT $@ -MF $(@:.elf=.d) -c $< -o $(@:.elf=.o)
 	$(call say,LD,$@)
 	$(Q)$(LD) $(GUEST_LDFLAGS) -o $@ $(GUEST_START) $(@:.elf=.o) $(GUEST_LIB)
+
+-include $(GUEST_ELF:.elf=.d)
 endif
 
 -include $(GUEST_LIB_OBJ:.o=.d)
