@@ -18,7 +18,7 @@ static unsigned edge(const struct ept *ept, uint64_t page, unsigned access)
     unsigned level;
     uint64_t entry;
 
-    if (page >= ept->limit_pages)
+    if (page >= ept->limit_pages || ept_has_table(ept, page))
         return 0;
     entry = *ept_walk(ept, page, &level);
     if (!(page & (ept_level_pages(level) - 1)) || !(entry & ENTRY_LEAF))
@@ -113,8 +113,9 @@ static void raise_run(volatile uint64_t *slots, uint64_t count, uint64_t bits)
         entry_raise(slots, bits);
 }
 
-/* Protect count 4 KiB leaves of a page table, all by lowering or all by raising where that does. */
-static void protect_run(struct ept *ept, volatile uint64_t *slots, uint64_t count, uint64_t want)
+/* Protect count leaves of one table, all by lowering or all by raising where that does. */
+static void protect_run(struct ept *ept, volatile uint64_t *slots, uint64_t count, unsigned level,
+                        uint64_t want)
 {
     struct ept_sum sum = ept_sum(slots, count);
     bool alike = !((sum.any ^ sum.all) & ENTRY_FULL);
@@ -128,56 +129,101 @@ static void protect_run(struct ept *ept, volatile uint64_t *slots, uint64_t coun
         if (sum.any & drop & ENTRY_HARDWARE)
             ept->flush_owed = true;
     } else if (alike && !(sum.any & drop) && !(sum.any & ept->write_protects)) {
-        raise_run(slots, count, bits | entry_hardware(ept, 0, bits, 1));
+        raise_run(slots, count, bits | entry_hardware(ept, 0, bits, level));
     } else {
         for (; count; count--, slots++)
-            protect_leaf(ept, slots, 1, want);
+            protect_leaf(ept, slots, level, want);
     }
 }
 
-/* Change [first, end), of which all is mapped and no large leaf lies across an edge but unchanged.
+/* Large leaves of a page directory that follow each other from page on, up to end. */
+static uint64_t leaves_2m(const volatile uint64_t *slots, uint64_t page, uint64_t end)
+{
+    uint64_t most = ((end - 1) >> PAGES_2M_SHIFT) - (page >> PAGES_2M_SHIFT) + 1;
+    uint64_t count = 1;
+
+    while (count < most && (slots[count] & ENTRY_LEAF))
+        count++;
+    return count;
+}
+
+/*
+ * Change [first, end), of which all is mapped and no large leaf lies across an edge but unchanged,
+ * under one page directory. Returns whether a page table that is wholly in it could not be merged.
  */
-static void protect_apply(struct ept *ept, uint64_t first, uint64_t end, unsigned access)
+static bool protect_dir(struct ept *ept, uint64_t first, uint64_t end, unsigned access)
 {
     uint64_t want = entry_access_bits(access);
+    bool kept = false;
+
+    for (uint64_t page = first; page < end;) {
+        uint64_t run = ept_run(page, end, 2);
+
+        if (!ept_has_table(ept, page)) {
+            volatile uint64_t *slots = ept_slot_2m(ept, page);
+            uint64_t count = leaves_2m(slots, page, end);
+
+            protect_run(ept, slots, count, 2, want);
+            page = ((page >> PAGES_2M_SHIFT) + count) << PAGES_2M_SHIFT;
+            continue;
+        }
+        if (run < PAGES_2M || !ept_merge_as(ept, page, 2, access)) {
+            kept |= run == PAGES_2M;
+            protect_run(ept, ept_slot_4k(ept, page), run, 1, want);
+        }
+        page += run;
+    }
+    return kept;
+}
+
+/* The same for any range. */
+static bool protect_apply(struct ept *ept, uint64_t first, uint64_t end, unsigned access)
+{
+    bool kept = false;
     uint64_t run;
 
     for (uint64_t page = first; page < end; page += run) {
-        unsigned level;
-        volatile uint64_t *slot;
-
         run = ept_run(page, end, 3);
-        if (run == PAGES_1G && ept_has_dir(ept, page) && ept_merge_as(ept, page, 3, access))
-            continue;
-        if (ept_has_dir(ept, page))
-            run = ept_run(page, end, 2);
-        if (run == PAGES_2M && ept_has_table(ept, page) && ept_merge_as(ept, page, 2, access))
-            continue;
-        slot = ept_walk(ept, page, &level);
-        if (level == 1)
-            protect_run(ept, slot, run, want);
-        else
-            protect_leaf(ept, slot, level, want);
+        if (!ept_has_dir(ept, page))
+            protect_leaf(ept, &ept->pdpt[page >> PAGES_1G_SHIFT], 3, entry_access_bits(access));
+        else if (run < PAGES_1G || !ept_merge_as(ept, page, 3, access))
+            kept |= protect_dir(ept, page, page + run, access);
     }
+    return kept;
 }
 
-/* Merge what a range call made uniform. Later than all changes: no edge may merge before. */
-static void settle_range(struct ept *ept, uint64_t first, uint64_t end)
+/* Merge the page table over a page that a range call changed, if that made it uniform. */
+static void settle_table(struct ept *ept, uint64_t page)
 {
-    for (uint64_t page = first; page < end; page += ept_run(page, end, 3)) {
-        uint64_t stop = page + ept_run(page, end, 3);
+    uint64_t entry;
 
-        if (!ept_has_dir(ept, page))
-            continue;
-        for (uint64_t at = page; at < stop; at += ept_run(at, stop, 2)) {
-            if (ept_has_table(ept, at))
-                ept_settle(ept, at, true);
-        }
+    if (!ept_has_table(ept, page))
+        return;
+    entry = *ept_slot_4k(ept, page);
+    /* No page that is lowered can make the hint wrong. */
+    if ((entry & ENTRY_ACCESS) == entry_full_bits(entry))
+        ept_settle(ept, page, true);
+    else
+        ept_merge_uniform(ept, page);
+}
+
+/*
+ * Merge what a range call made uniform. Later than all changes: no edge may merge before. kept:
+ * whether page tables between the edges were not merged.
+ */
+static void settle_range(struct ept *ept, uint64_t first, uint64_t end, bool kept)
+{
+    settle_table(ept, first);
+    if (first >> PAGES_2M_SHIFT != (end - 1) >> PAGES_2M_SHIFT)
+        settle_table(ept, end - 1);
+    for (uint64_t page = first; kept && page < end; page += ept_run(page, end, 2)) {
+        if (ept_has_table(ept, page))
+            ept_settle(ept, page, true);
+    }
+    for (uint64_t page = first; page < end; page += ept_run(page, end, 3)) {
         if (ept_has_dir(ept, page))
             ept_settle_dir(ept, page);
     }
-    ept_merge_uniform(ept, first);
-    ept_merge_uniform(ept, end - 1);
 }
 
 /* Any range, and single pages in large leaves. */
@@ -185,6 +231,8 @@ static int protect_range(struct ept *ept, uint64_t gpa, uint64_t pages, unsigned
 {
     uint64_t first;
     uint64_t end;
+    unsigned need;
+    bool kept;
     int error = ept_check_range(ept, gpa, pages, &first);
 
     if (error)
@@ -192,14 +240,18 @@ static int protect_range(struct ept *ept, uint64_t gpa, uint64_t pages, unsigned
     end = first + pages;
     if (!ept_all_mapped(ept, first, end))
         return EPT_ENOENT;
-    while (ept_reserve(ept, ept_edges_need(ept, first, end, access))) {
-        if (!ept_reclaim(ept))
-            return EPT_ENOMEM;
+    need = ept_edges_need(ept, first, end, access);
+    if (need) {
+        while (ept_reserve(ept, need)) {
+            if (!ept_reclaim(ept))
+                return EPT_ENOMEM;
+            need = ept_edges_need(ept, first, end, access);
+        }
+        ept_edges_split(ept, first, end, access);
     }
-    ept_edges_split(ept, first, end, access);
-    protect_apply(ept, first, end, access);
+    kept = protect_apply(ept, first, end, access);
     if (pages > 1)
-        settle_range(ept, first, end);
+        settle_range(ept, first, end, kept);
     else
         ept_settle(ept, first, false);
     return EPT_OK;

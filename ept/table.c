@@ -21,24 +21,35 @@ int ept_check_range(const struct ept *ept, uint64_t gpa, uint64_t pages, uint64_
     return EPT_OK;
 }
 
+/* Whether every page of [first, end), under one page directory, is mapped. */
+static bool dir_mapped(const struct ept *ept, uint64_t first, uint64_t end)
+{
+    volatile uint64_t *slots = ept_slot_2m(ept, first);
+    uint64_t count = ((end - 1) >> PAGES_2M_SHIFT) - (first >> PAGES_2M_SHIFT) + 1;
+
+    if (ept_sum(slots, count).all & ENTRY_LEAF)
+        return true;
+    for (uint64_t page = first; page < end; slots++) {
+        uint64_t run = ept_run(page, end, 2);
+
+        if (!(*slots & ENTRY_LEAF) && (!ept_has_table(ept, page) ||
+                                       (ept_table_of(ept, page)->mapped != EPT_ENTRIES &&
+                                        !(ept_sum(ept_slot_4k(ept, page), run).all & ENTRY_LEAF))))
+            return false;
+        page += run;
+    }
+    return true;
+}
+
 bool ept_all_mapped(const struct ept *ept, uint64_t first, uint64_t end)
 {
-    for (uint64_t page = first; page < end;) {
-        unsigned level;
-        volatile uint64_t *slot = ept_walk(ept, page, &level);
+    uint64_t run;
 
-        if (level > 1) {
-            if (!(*slot & ENTRY_LEAF))
-                return false;
-            page += ept_run(page, end, level);
-        } else {
-            uint64_t run = ept_run(page, end, 2);
-
-            if (ept_table_of(ept, page)->mapped != EPT_ENTRIES &&
-                !(ept_sum(slot, run).all & ENTRY_LEAF))
-                return false;
-            page += run;
-        }
+    for (uint64_t page = first; page < end; page += run) {
+        run = ept_run(page, end, 3);
+        if (ept_has_dir(ept, page) ? !dir_mapped(ept, page, page + run)
+                                   : !(ept->pdpt[page >> PAGES_1G_SHIFT] & ENTRY_LEAF))
+            return false;
     }
     return true;
 }
