@@ -12,7 +12,8 @@ extern struct trapline_trap_area trap_area;
 enum {
     CALLS = 120000,
     VICTIM_PAGES = 3 * PAGES_2M,
-    ALIAS_PAGES = 4 * PAGES_2M, /* of the alias window, most calls */
+    ALIAS_PAGES = 256,          /* where aliases begin, at either end of the window */
+    ALIAS_REACH = 8 * PAGES_2M, /* where they can be: none is longer than RAM */
     WINDOW_PAGES = 1024,        /* of the victim, that hold lists and buffers */
 };
 
@@ -46,7 +47,7 @@ static uint64_t some_page(void)
     case 5:
     case 6:
     case 7: return alias + below(ALIAS_PAGES) * PAGE;
-    case 8: return alias + below(alias_window_pages()) * PAGE;
+    case 8: return alias + (alias_window_pages() - below(ALIAS_PAGES)) * PAGE;
     case 9: return alias + (alias_window_pages() + below(5) - 2) * PAGE;
     default: return (uint64_t)victim + below(VICTIM_PAGES) * PAGE;
     }
@@ -109,8 +110,10 @@ static void fill_list(uint64_t list, uint64_t count, bool ranges)
 
 static bool in_victim(uint64_t address, uint64_t bytes)
 {
-    return address % 8 == 0 && address >= (uint64_t)victim &&
-           address + bytes <= (uint64_t)victim + VICTIM_PAGES * PAGE;
+    const uint64_t offset = address - (uint64_t)victim;
+
+    return address % 8 == 0 && offset < VICTIM_PAGES * PAGE &&
+           bytes <= VICTIM_PAGES * PAGE - offset;
 }
 
 /* The answers that the contract has. */
@@ -150,9 +153,10 @@ static struct hypercall_result one_call(uint64_t number)
     } else if (number == TRAPLINE_HC_DIRTY) {
         c = some_buffer();
         d = some_count();
-        /* A buffer in the victim must not be written beyond the end of RAM's use: all above is
-         * free. */
+    } else if (number == TRAPLINE_HC_UNMAP2) {
+        b = below(4) ? 1 + below(3) : b;
     } else if (number == TRAPLINE_HC_MAP2) {
+        b = below(4) ? 1 + below(3) : b;
         c = below(8) ? (uint64_t)alias_window() + below(ALIAS_PAGES) * PAGE : some_page();
         d = some_access();
     } else if (number == TRAPLINE_HC_TRACK) {
@@ -218,8 +222,9 @@ static void check_undo(void)
 
     EXPECT_EQ(unprot_range(NULL, ram_size() / PAGE), 0);
     EXPECT_EQ(track(NULL, ram_size() / PAGE, 0), 0);
-    for (size_t i = 0; i < alias_window_pages(); i++) {
-        const int result = unmap2(alias + i * PAGE);
+    for (size_t i = 0; i < 2 * ALIAS_REACH; i++) {
+        const size_t page = i < ALIAS_REACH ? i : alias_window_pages() - 2 * ALIAS_REACH + i;
+        const int result = unmap2(alias + page * PAGE);
 
         EXPECT(result == 0 || result == -TRAPLINE_ENOENT);
     }
