@@ -154,7 +154,7 @@ static bool merge_dir_as(struct ept *ept, uint64_t base, unsigned access)
             uint64_t any = *ept_slot_2m(ept, at);
 
             if (ept_has_table(ept, at)) {
-                any = ept_sum(ept_slot_4k(ept, at), EPT_ENTRIES).any;
+                any = ept_any(ept_slot_4k(ept, at));
                 if (!replaceable(ept, ept_table_of(ept, at), access) || (any & ENTRY_SPECIAL))
                     return false;
             }
@@ -178,7 +178,7 @@ bool ept_merge_as(struct ept *ept, uint64_t page, unsigned level, unsigned acces
     if (level == 3)
         return merge_dir_as(ept, base, access);
     slots = ept_slot_4k(ept, base);
-    any = ept_sum(slots, EPT_ENTRIES).any;
+    any = ept_any(slots);
     if (any & ENTRY_SPECIAL)
         return false;
     merge_table(ept, page, large_leaf(ept, *slots, any, access, level));

@@ -81,20 +81,23 @@ static inline uint64_t protect_leaf(struct ept *ept, volatile uint64_t *slot, un
     return entry;
 }
 
-static void lower_run(volatile uint64_t *slots, uint64_t count, uint64_t bits)
+/* Clear bits of count entries; returns the OR of what they were. */
+static uint64_t lower_run(volatile uint64_t *slots, uint64_t count, uint64_t bits)
 {
+    uint64_t any = 0;
+
     for (; count >= 8; count -= 8, slots += 8) {
-        entry_clear(&slots[0], bits);
-        entry_clear(&slots[1], bits);
-        entry_clear(&slots[2], bits);
-        entry_clear(&slots[3], bits);
-        entry_clear(&slots[4], bits);
-        entry_clear(&slots[5], bits);
-        entry_clear(&slots[6], bits);
-        entry_clear(&slots[7], bits);
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < 8; i++) {
+            any |= *(const uint64_t *)&slots[i];
+            entry_clear(&slots[i], bits);
+        }
     }
-    for (; count; count--, slots++)
+    for (; count; count--, slots++) {
+        any |= *slots;
         entry_clear(slots, bits);
+    }
+    return any;
 }
 
 static void raise_run(volatile uint64_t *slots, uint64_t count, uint64_t bits)
@@ -117,11 +120,19 @@ static void raise_run(volatile uint64_t *slots, uint64_t count, uint64_t bits)
 static void protect_run(struct ept *ept, volatile uint64_t *slots, uint64_t count, unsigned level,
                         uint64_t want)
 {
-    struct ept_sum sum = ept_sum(slots, count);
-    bool alike = !((sum.any ^ sum.all) & ENTRY_FULL);
-    uint64_t bits = alike ? want & entry_full_bits(sum.all) : want;
     uint64_t drop = entry_drop_bits(want);
+    struct ept_sum sum;
+    uint64_t bits;
+    bool alike;
 
+    if (!want) {
+        if (lower_run(slots, count, drop) & drop & ENTRY_HARDWARE)
+            ept->flush_owed = true;
+        return;
+    }
+    sum = ept_sum(slots, count);
+    alike = !((sum.any ^ sum.all) & ENTRY_FULL);
+    bits = alike ? want & entry_full_bits(sum.all) : want;
     if (!(bits & ~sum.all)) {
         if (!(sum.any & drop))
             return;
@@ -238,6 +249,18 @@ static int protect_range(struct ept *ept, uint64_t gpa, uint64_t pages, unsigned
     if (error)
         return error;
     end = first + pages;
+    /* The common case: a part of one page table, so that nothing is split. */
+    if (pages < PAGES_2M && ept_has_table(ept, first) &&
+        first >> PAGES_2M_SHIFT == (end - 1) >> PAGES_2M_SHIFT) {
+        volatile uint64_t *slots = ept_slot_4k(ept, first);
+
+        if (ept_table_of(ept, first)->mapped != EPT_ENTRIES &&
+            !(ept_sum(slots, pages).all & ENTRY_LEAF))
+            return EPT_ENOENT;
+        protect_run(ept, slots, pages, 1, entry_access_bits(access));
+        settle_table(ept, first);
+        return EPT_OK;
+    }
     if (!ept_all_mapped(ept, first, end))
         return EPT_ENOENT;
     need = ept_edges_need(ept, first, end, access);

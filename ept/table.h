@@ -146,6 +146,21 @@ static inline struct ept_sum ept_sum(const volatile uint64_t *slots, uint64_t co
     return (struct ept_sum){any, all};
 }
 
+/* Only the OR of a whole table. */
+static inline uint64_t ept_any(const volatile uint64_t *slots)
+{
+    const uint64_t *p = (const uint64_t *)slots;
+    const uint64_t *end = p + EPT_ENTRIES;
+    uint64_t any = 0;
+
+    __asm__ volatile("" ::: "memory");
+    for (; p != end; p += EPT_SUM_STEP) {
+        any |= p[0] | p[1] | p[2] | p[3] | p[4] | p[5] | p[6] | p[7] | p[8] | p[9] | p[10] | p[11] |
+               p[12] | p[13] | p[14] | p[15];
+    }
+    return any;
+}
+
 /*
  * Check a range of pages: EPT_OK and *first = its first page number, EPT_EINVAL when misaligned,
  * empty or wrapping, EPT_ENOENT beyond the limit.
