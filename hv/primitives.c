@@ -278,6 +278,7 @@ static int64_t protn_begin(struct vcpu *vcpu, const struct vmx_regs *regs)
     *p = (struct protn_progress){
         .phase = PROTN_PREPARE,
         .list = regs->rdi,
+        .asked = regs->rsi,
         .count = regs->rsi,
         .form = form,
         .access = (unsigned)(regs->rdx & ACCESS_MASK),
@@ -287,6 +288,17 @@ static int64_t protn_begin(struct vcpu *vcpu, const struct vmx_regs *regs)
         return -TRAPLINE_EFAULT;
     p->active = p->count != 0;
     return 0;
+}
+
+/*
+ * Whether this VMCALL goes on with what is in progress. If the change has met the VMCALL's own
+ * page, a TRAP handler ran in between and may make calls of its own; the call that it interrupted
+ * then begins anew, which comes to the same.
+ */
+static bool goes_on(const struct protn_progress *p, const struct vmx_regs *regs)
+{
+    return p->active && regs->rdi == p->list && regs->rsi == p->asked &&
+           regs->rdx == (p->form | p->access);
 }
 
 /*
@@ -301,7 +313,7 @@ int64_t primitive_protn(struct vcpu *vcpu, struct vmx_regs *regs)
     int64_t error = 0;
 
     spin_lock(&vcpu->guest->lock);
-    if (!p->active) {
+    if (!goes_on(p, regs)) {
         error = protn_begin(vcpu, regs);
         if (error)
             regs->rdx = 0;

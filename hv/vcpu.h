@@ -49,8 +49,9 @@ enum protn_phase {
 struct protn_progress {
     bool active;
     enum protn_phase phase;
-    uint64_t list, count, form;
+    uint64_t list, asked, form; /* the call's arguments; asked: entries */
     unsigned access;
+    uint64_t count;  /* entries that this phase works on */
     uint64_t index;  /* the next entry */
     uint64_t within; /* pages of that entry, a range, that are done */
     int64_t error;   /* why it is relaxing */

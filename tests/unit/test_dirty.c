@@ -75,6 +75,7 @@ static void check_arguments(bool accessed_dirty)
     refused(TRAPLINE_EFAULT, TRAPLINE_HC_DIRTY, TRACKED, 2, RAM_END, 1);
     refused(TRAPLINE_EFAULT, TRAPLINE_HC_DIRTY, TRACKED, 2, UINT64_MAX - 7, 2);
     refused(TRAPLINE_EFAULT, TRAPLINE_HC_DIRTY, TRACKED, 2, ALIAS, 2);
+    refused(TRAPLINE_EFAULT, TRAPLINE_HC_DIRTY, TRACKED, 1ull << 61, BUFFER, 1ull << 61);
     assert_true(dirty(TRACKED, UINT64_MAX, BUFFER, UINT64_MAX) < 0);
     assert_true(dirty(TRACKED, UINT64_MAX, BUFFER, 1) < 0);
     assert_true(dirty(~0xfffull, 2, BUFFER, 8) < 0);

@@ -247,10 +247,58 @@ static void test_tracking_by_faults(void **state)
     assert_int_equal(*(uint64_t *)ram(buffer), PAGE_AT + PAGE);
     assert_int_equal(guest_access(PAGE_AT + PAGE, EPT_ACCESS_W, 3), ACCESS_DONE);
     assert_int_equal(world.vcpu->stats.tracked, 2);
+    /* The write was the CPU's, of a frame for an event: that event comes again. */
+    assert_int_equal(violate(PAGE_AT + 2 * PAGE, QUALIFICATION | EPT_ACCESS_W,
+                             event(EVENT_EXTERNAL_INTERRUPT, 0x40)),
+                     ACCESS_DONE);
+    assert_int_equal(world.vcpu->stats.tracked, 3);
+    assert_int_equal(fake_vmcs[VMCS_ENTRY_INTERRUPTION_INFO],
+                     event(EVENT_EXTERNAL_INTERRUPT, 0x40));
     /* Protection comes before tracking. */
     assert_int_equal(hypercall(TRAPLINE_HC_PROT1, PAGE_AT, TRAPLINE_READ, 0, 0), 0);
     assert_int_equal(guest_access(PAGE_AT, EPT_ACCESS_W, 1), ACCESS_STOPPED);
-    assert_int_equal(world.vcpu->stats.tracked, 2);
+    assert_int_equal(world.vcpu->stats.tracked, 3);
+    world_close();
+}
+
+/*
+ * A long PROTN takes the VMCALL's own page away before it is done. The guest's handler runs, gives
+ * the page back, and may make a long call of its own: that one is not taken for the first, and the
+ * first is complete when it returns.
+ */
+static void test_trap_within_protn(void **state)
+{
+    enum {
+        COUNT = 3 * PROTN_CHUNK,
+        OTHERS = 2 * PROTN_CHUNK
+    };
+    const uint64_t list = 0x100000, others = 0x140000, code = PAGE_AT;
+    unsigned exits = 0;
+
+    (void)state;
+    open_with_handler();
+    assert_int_equal(hypercall(TRAPLINE_HC_UNPROT, code, 1, 0, 0), 0);
+    for (unsigned i = 0; i < COUNT; i++)
+        *(uint64_t *)ram(list + i * 8) = i == 0 ? code : 0x400000 + (uint64_t)(i % 512) * PAGE;
+    for (unsigned i = 0; i < OTHERS; i++)
+        *(uint64_t *)ram(others + i * 8) = 0x600000 + (uint64_t)(i % 256) * PAGE;
+    while (access_of(code) == 7) {
+        assert_false(hypercall_once(TRAPLINE_HC_PROTN, list, COUNT, TRAPLINE_NONE, 0));
+        exits++;
+    }
+    assert_int_equal(exits, 4); /* three chunks are checked, one is changed */
+    assert_int_equal(guest_access(code, EPT_ACCESS_X, 0), ACCESS_TRAPPED);
+    area->busy = 0;
+    assert_int_equal(hypercall(TRAPLINE_HC_UNPROT, code, 1, 0, 0), 0);
+    assert_int_equal(hypercall(TRAPLINE_HC_PROTN, others, OTHERS, TRAPLINE_READ, 0), 0);
+    for (unsigned i = 0; i < 256; i++)
+        assert_int_equal(access_of(0x600000 + (uint64_t)i * PAGE), 1);
+    assert_int_equal(hypercall(TRAPLINE_HC_PROTN, list + 8, COUNT - 1, TRAPLINE_NONE, 0), 0);
+    for (unsigned i = 0; i < 512; i++)
+        assert_int_equal(access_of(0x400000 + (uint64_t)i * PAGE), 0);
+    assert_int_equal(access_of(code), 7);
+    assert_int_equal(hypercall(TRAPLINE_HC_PROTN, list, COUNT, TRAPLINE_NONE, 0), 0);
+    assert_int_equal(access_of(code), 0);
     world_close();
 }
 
@@ -386,6 +434,7 @@ int main(void)
         cmocka_unit_test(test_nmi_unblocking),
         cmocka_unit_test(test_handler_unprotects),
         cmocka_unit_test(test_tracking_by_faults),
+        cmocka_unit_test(test_trap_within_protn),
         cmocka_unit_test(test_fetch_splits),
         cmocka_unit_test(test_hypercalls_in_user_mode),
         cmocka_unit_test(test_print),
