@@ -27,8 +27,8 @@ void cpu_init_tables(void);
 void cpu_init_vectors(void);
 
 /*
- * Point the IDT's gate for forbidden accesses at the entry that saves what a handler registered with
- * these flags, enum trap_flags, may change.
+ * Point the IDT's gate for forbidden accesses at the entry that saves what a handler registered
+ * with these flags, enum trap_flags, may change.
  */
 void cpu_set_trap_gate(unsigned trap_flags);
 
