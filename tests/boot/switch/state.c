@@ -9,7 +9,7 @@
 
 enum {
     XMMS = 16,
-    SWITCHES_PER_SECOND = 8, /* at least: slices are much shorter */
+    SWITCHES_PER_SECOND = 20, /* at least: slices are much shorter */
     XSAVE_BYTES = 4096,
     XCR0_X87 = 1u << 0,
     XCR0_SSE = 1u << 1,
