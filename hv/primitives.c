@@ -14,6 +14,7 @@ enum {
     ACCESS_MASK = 7,
     /* Pages that one VMCALL of a long call works on before the guest's timer gets a chance. */
     SLICE_PAGES = 256 * 1024,
+    PAGES_PER_CHECK = 512, /* pages whose check costs about as much as the change of one */
 };
 
 /* Vector 20 as a hardware exception without error code, for VMCS_ENTRY_INTERRUPTION_INFO. */
@@ -217,13 +218,14 @@ static int protn_ranges(struct vcpu *vcpu, struct protn_progress *p)
         }
         if (error != EPT_OK)
             return error;
-        seen += pages;
+        seen += p->phase == PROTN_APPLY ? pages : pages / PAGES_PER_CHECK + 1;
         if (p->within == ranges[i].pages) {
             p->within = 0;
             p->index++;
             i++;
         }
     }
+    p->pause = seen >= SLICE_PAGES;
     return EPT_OK;
 }
 
@@ -302,6 +304,20 @@ static bool goes_on(const struct protn_progress *p, const struct vmx_regs *regs)
 }
 
 /*
+ * All splits are taken back. Where there were too few tables for them, once, merge the tables that
+ * only wait for it, and begin anew if that gave any.
+ */
+static bool try_again(struct vcpu *vcpu, struct protn_progress *p)
+{
+    if (p->error != EPT_ENOMEM || p->reclaimed || !ept_reclaim(&vcpu->guest->ept))
+        return false;
+    p->reclaimed = true;
+    p->error = 0;
+    p->count = p->asked;
+    return true;
+}
+
+/*
  * PROTN in slices. Each VMCALL takes one chunk of the list and, while there are more, leaves RIP
  * where it is, so that the guest comes back at once unless its slice is over. First every entry is
  * checked and everything split that has to be; then nothing can fail any more and the protections
@@ -330,14 +346,17 @@ int64_t primitive_protn(struct vcpu *vcpu, struct vmx_regs *regs)
             p->index = 0;
             p->within = 0;
         }
-        if (p->index == p->count && p->phase == PROTN_PREPARE) {
-            p->phase = PROTN_APPLY;
+        if (p->index == p->count) {
+            if (p->phase == PROTN_APPLY || (p->phase == PROTN_RELAX && !try_again(vcpu, p)))
+                break;
+            if (p->phase == PROTN_PREPARE)
+                p->phase = PROTN_APPLY;
+            else
+                p->phase = PROTN_PREPARE;
             p->index = 0;
-        } else if (p->index == p->count) {
-            break;
         }
         /* A short list is done in one exit; a long one lets the timer in after each chunk. */
-        if (p->count * entry_bytes(p) > sizeof(vcpu->protn_buffer->pages)) {
+        if (p->pause || p->count * entry_bytes(p) > sizeof(vcpu->protn_buffer->pages)) {
             spin_unlock(&vcpu->guest->lock);
             return HYPERCALL_AGAIN;
         }

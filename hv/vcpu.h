@@ -56,6 +56,8 @@ struct protn_progress {
     uint64_t within; /* pages of that entry, a range, that are done */
     int64_t error;   /* why it is relaxing */
     uint64_t bad;    /* the entry at fault */
+    bool pause;      /* the last slice saw enough pages: let the timer in */
+    bool reclaimed;  /* waiting tables were merged for this call already */
 };
 
 enum {
