@@ -179,6 +179,7 @@ void fake_invvpid(enum invvpid_type type, uint16_t vpid)
 {
     assert_int_equal(type, INVVPID_SINGLE_CONTEXT);
     assert_int_equal(vpid, world.vcpu->vpid);
+    world.invvpids++;
 }
 
 /* Watching. */
@@ -265,7 +266,12 @@ void world_open(const struct world_options *options)
     memset(fake_vmcs, 0, sizeof(fake_vmcs));
     memset(cache, 0, sizeof(cache));
     vmx_setup = (struct vmx_setup){
-        .caps = {.basic = (uint64_t)PAGE << 32, .cr0_fixed1 = UINT32_MAX, .cr4_fixed1 = UINT32_MAX},
+        .caps = {.basic = (uint64_t)PAGE << 32,
+                 .cr0_fixed0 = CR0_PE | CR0_NE | CR0_PG,
+                 .cr0_fixed1 = UINT32_MAX,
+                 .cr4_fixed1 = UINT32_MAX,
+                 .control = {[VMX_CONTROL_PROC2] = (uint64_t)VMX_PROC2_ENABLE_VPID << 32},
+                 .ept_vpid = VMX_EPT_INVVPID | VMX_EPT_INVVPID_SINGLE},
         .invept_type = INVEPT_SINGLE_CONTEXT,
         .physical_bits = 48,
         .fpu_bytes = PAGE,
@@ -313,7 +319,7 @@ void world_open_plain(void)
  * What the exit stub does: the fast tier, which does not see the registers that C functions
  * preserve, then the slow one, for which nothing may have changed.
  */
-static bool run(uint32_t reason)
+bool vm_exit(uint32_t reason)
 {
     struct vmx_context *context = &world.vcpu->context;
     struct vmx_regs before = context->regs;
@@ -357,7 +363,7 @@ bool hypercall_once(uint64_t number, uint64_t rdi, uint64_t rsi, uint64_t rdx, u
     before = *regs;
     fake_vmcs[VMCS_GUEST_RIP] = RIP;
     fake_vmcs[VMCS_EXIT_INSTRUCTION_LENGTH] = VMCALL_BYTES;
-    if (!run(EXIT_REASON_VMCALL)) {
+    if (!vm_exit(EXIT_REASON_VMCALL)) {
         assert_int_not_equal(world.guest->state, GUEST_RUNNING);
         regs->rax = INT64_MAX;
         return true;
@@ -396,7 +402,7 @@ enum outcome violate(uint64_t gpa, uint64_t qualification, uint32_t vectoring)
     fake_vmcs[VMCS_GUEST_PHYSICAL_ADDRESS] = gpa;
     fake_vmcs[VMCS_GUEST_LINEAR_ADDRESS] = gpa;
     fake_vmcs[VMCS_IDT_VECTORING_INFO] = vectoring;
-    if (!run(EXIT_REASON_EPT_VIOLATION)) {
+    if (!vm_exit(EXIT_REASON_EPT_VIOLATION)) {
         assert_int_equal(world.guest->state, GUEST_STOPPED);
         return ACCESS_STOPPED;
     }

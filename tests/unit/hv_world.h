@@ -52,6 +52,7 @@ struct hv_world {
     uint64_t rdx;        /* after the last hypercall */
     unsigned agains;     /* how often the last hypercall came back to go on */
     unsigned invepts;    /* ever */
+    unsigned invvpids;   /* ever */
     unsigned violations; /* EPT violations, ever */
     unsigned dumps;
     char console[WORLD_CONSOLE];
@@ -65,6 +66,9 @@ void world_close(void);
 
 /* The usual machine: 8 MiB, all features, plenty of tables. */
 void world_open_plain(void);
+
+/* A VM exit as the exit stub handles it; false = the vCPU's turn is over. */
+bool vm_exit(uint32_t reason);
 
 /*
  * VMCALL, again until it is done. Checks what holds for every call: RIP stays or goes on by the

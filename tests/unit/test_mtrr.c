@@ -128,6 +128,23 @@ static void test_default_type(void **state)
     }
 }
 
+/* A mask without a bit compares nothing: the range is all of memory. */
+static void test_range_over_everything(void **state)
+{
+    struct mtrr_state m = machine(VCNT_10, DEFAULT_UC);
+    enum memory_type type;
+
+    (void)state;
+    m.base[0] = GIB | MEMORY_TYPE_WT;
+    m.mask[0] = MASK_VALID;
+    assert_int_equal(mtrr_type(&m, 0), MEMORY_TYPE_WT);
+    assert_true(mtrr_uniform(&m, 0, 64 * GIB, &type));
+    assert_int_equal(type, MEMORY_TYPE_WT);
+    set_range(&m, 1, 2 * GIB, GIB, MEMORY_TYPE_UC);
+    assert_true(mtrr_uniform(&m, GIB, GIB, &type));
+    assert_false(mtrr_uniform(&m, GIB, GIB + 0x1000, &type));
+}
+
 /* SDM 11.11.4.1: UC wins, WT and WB make WT, the same twice is itself, the rest is undefined: UC.
  */
 static void test_overlap(void **state)
@@ -283,13 +300,10 @@ static void test_random_against_oracle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fixed),
-        cmocka_unit_test(test_off_and_absent),
-        cmocka_unit_test(test_default_type),
-        cmocka_unit_test(test_overlap),
-        cmocka_unit_test(test_count),
-        cmocka_unit_test(test_common_machine),
-        cmocka_unit_test(test_random_against_oracle),
+        cmocka_unit_test(test_fixed),          cmocka_unit_test(test_off_and_absent),
+        cmocka_unit_test(test_default_type),   cmocka_unit_test(test_range_over_everything),
+        cmocka_unit_test(test_overlap),        cmocka_unit_test(test_count),
+        cmocka_unit_test(test_common_machine), cmocka_unit_test(test_random_against_oracle),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,13 +29,14 @@ enum {
 static struct snapshot before, after;
 
 /*
- * The call fails with this error and has changed nothing. Only a PROTN that took splits back may
- * have flushed.
+ * The call fails with this error and has changed nothing; it keeps no more tables than there were.
+ * Only a PROTN that took splits back may have flushed.
  */
 static void refused_at(int line, int64_t error, uint64_t number, uint64_t rdi, uint64_t rsi,
                        uint64_t rdx, uint64_t r10)
 {
     unsigned flushes = world.invepts;
+    uint64_t tables = world.guest->ept.stats.tables;
     int64_t result;
 
     snapshot_take(&before);
@@ -45,6 +46,8 @@ static void refused_at(int line, int64_t error, uint64_t number, uint64_t rdi, u
         fail_msg("line %d: %lld, not %lld", line, (long long)result, (long long)-error);
     if (!snapshot_same(&before, &after))
         fail_msg("line %d: an error has changed something", line);
+    if (world.guest->ept.stats.tables > tables)
+        fail_msg("line %d: an error has left tables", line);
     if (world.invepts - flushes > (number == TRAPLINE_HC_PROTN))
         fail_msg("line %d: %u flushes for an error", line, world.invepts - flushes);
 }
