@@ -139,15 +139,16 @@ bool ept_allows(const struct ept *ept, uint64_t gpa, uint64_t bytes, unsigned ac
     if (gpa >= ept->limit || bytes > ept->limit - gpa)
         return false;
     end = (gpa + bytes - 1) / EPT_PAGE_BYTES + 1;
-    while (page < end) {
+    for (;;) {
         unsigned level;
         uint64_t entry = *ept_walk(ept, page, &level);
 
         if (!(entry & ENTRY_LEAF) || (access & ~entry_access(entry)))
             return false;
-        page += ept_run(page, end, level);
+        page = (page | (ept_level_pages(level) - 1)) + 1;
+        if (page >= end)
+            return true;
     }
-    return true;
 }
 
 /* The access is allowed by the protection but not by the hardware bits: find out why, and allow it.

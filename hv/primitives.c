@@ -163,20 +163,20 @@ int64_t primitive_dirty(struct vcpu *vcpu, struct vmx_regs *regs)
     return finish(vcpu, count);
 }
 
-static uint64_t entry_bytes(const struct protn_progress *p)
+static uint64_t entry_bytes(uint64_t form)
 {
-    return p->form == TRAPLINE_LIST_RANGES ? sizeof(struct trapline_range) : sizeof(uint64_t);
+    return form == TRAPLINE_LIST_RANGES ? sizeof(struct trapline_range) : sizeof(uint64_t);
 }
 
 /* Take over the next entries of the guest's list, so that nobody changes them between check and
  * use. */
 static uint64_t copy_chunk(struct vcpu *vcpu, struct protn_progress *p)
 {
-    uint64_t most = sizeof(vcpu->protn_buffer->pages) / entry_bytes(p);
+    uint64_t most = sizeof(vcpu->protn_buffer->pages) / entry_bytes(p->form);
     uint64_t count = p->count - p->index > most ? most : p->count - p->index;
 
-    guest_read(vcpu->guest, p->list + p->index * entry_bytes(p), vcpu->protn_buffer->pages,
-               count * entry_bytes(p));
+    guest_read(vcpu->guest, p->list + p->index * entry_bytes(p->form), vcpu->protn_buffer->pages,
+               count * entry_bytes(p->form));
     return count;
 }
 
@@ -249,11 +249,8 @@ static int protn_pages(struct vcpu *vcpu, struct protn_progress *p)
         p->index += bad;
         return error;
     }
-    /* A list of one chunk is applied where it was found. */
-    if (p->phase == PROTN_APPLY || count == p->count) {
+    if (p->phase == PROTN_APPLY)
         ept_protect_list(ept, b->pages, b->slots, count, p->access);
-        p->phase = PROTN_APPLY;
-    }
     p->index += count;
     return EPT_OK;
 }
@@ -264,10 +261,9 @@ static int protn_slice(struct vcpu *vcpu, struct protn_progress *p)
 }
 
 /* What PROTN checks before it looks at any entry. */
-static int64_t protn_begin(struct vcpu *vcpu, const struct vmx_regs *regs)
+static int64_t protn_check(const struct vcpu *vcpu, const struct vmx_regs *regs)
 {
     struct guest *guest = vcpu->guest;
-    struct protn_progress *p = &vcpu->protn;
     uint64_t form = regs->rdx & ~(uint64_t)ACCESS_MASK;
     int error = ept_access_check(&guest->ept, (unsigned)(regs->rdx & ACCESS_MASK));
 
@@ -277,19 +273,59 @@ static int64_t protn_begin(struct vcpu *vcpu, const struct vmx_regs *regs)
         return error;
     if (regs->rdi % sizeof(uint64_t))
         return -TRAPLINE_EINVAL;
-    *p = (struct protn_progress){
+    if (regs->rsi > guest->ram_size / entry_bytes(form) ||
+        !guest_may_access(guest, regs->rdi, regs->rsi * entry_bytes(form), EPT_ACCESS_R))
+        return -TRAPLINE_EFAULT;
+    return 0;
+}
+
+static void protn_begin(struct vcpu *vcpu, const struct vmx_regs *regs)
+{
+    vcpu->protn = (struct protn_progress){
+        .active = true,
         .phase = PROTN_PREPARE,
         .list = regs->rdi,
         .asked = regs->rsi,
         .count = regs->rsi,
-        .form = form,
+        .form = regs->rdx & ~(uint64_t)ACCESS_MASK,
         .access = (unsigned)(regs->rdx & ACCESS_MASK),
     };
-    if (p->count > guest->ram_size / entry_bytes(p) ||
-        !guest_may_access(guest, p->list, p->count * entry_bytes(p), EPT_ACCESS_R))
-        return -TRAPLINE_EFAULT;
-    p->active = p->count != 0;
-    return 0;
+}
+
+/* A list of pages that fits the buffer; HYPERCALL_AGAIN if it may do with merged tables. */
+static int64_t protn_few(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    struct ept *ept = &vcpu->guest->ept;
+    struct protn_buffer *b = vcpu->protn_buffer;
+    size_t bad = 0;
+    int error;
+
+    guest_read(vcpu->guest, regs->rdi, b->pages, regs->rsi * sizeof(uint64_t));
+    error = ept_prepare_list(ept, b->pages, regs->rsi, b->slots, &bad);
+    if (error == EPT_ENOMEM)
+        return HYPERCALL_AGAIN;
+    if (error != EPT_OK)
+        regs->rdx = bad;
+    else
+        ept_protect_list(ept, b->pages, b->slots, regs->rsi, (unsigned)(regs->rdx & ACCESS_MASK));
+    return error;
+}
+
+/* One range, which the EPT protects all or not at all by itself; HYPERCALL_AGAIN if it is long. */
+static int64_t protn_one(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    /* Each is read once, and may lie in a block of its own. */
+    uint64_t page = *(const volatile uint64_t *)guest_ram(vcpu->guest, regs->rdi);
+    uint64_t pages =
+        *(const volatile uint64_t *)guest_ram(vcpu->guest, regs->rdi + sizeof(uint64_t));
+    int error;
+
+    if (pages > SLICE_PAGES - (page >> PAGE_SHIFT) % SLICE_PAGES)
+        return HYPERCALL_AGAIN;
+    error = ept_protect(&vcpu->guest->ept, page, pages, (unsigned)(regs->rdx & ACCESS_MASK));
+    if (error != EPT_OK)
+        regs->rdx = 0;
+    return error;
 }
 
 /*
@@ -318,10 +354,11 @@ static bool try_again(struct vcpu *vcpu, struct protn_progress *p)
 }
 
 /*
- * PROTN in slices. Each VMCALL takes one chunk of the list and, while there are more, leaves RIP
- * where it is, so that the guest comes back at once unless its slice is over. First every entry is
- * checked and everything split that has to be; then nothing can fail any more and the protections
- * change. An entry that fails the check takes back the splits of those before it.
+ * PROTN. A list that is quickly done is done at once. Any other goes in slices: each VMCALL takes
+ * one chunk of the list and, while there are more, leaves RIP where it is, so that the guest comes
+ * back at once unless its slice is over. First every entry is checked and everything split that has
+ * to be; then nothing can fail any more and the protections change. An entry that fails the check
+ * takes back the splits of those before it.
  */
 int64_t primitive_protn(struct vcpu *vcpu, struct vmx_regs *regs)
 {
@@ -330,11 +367,19 @@ int64_t primitive_protn(struct vcpu *vcpu, struct vmx_regs *regs)
 
     spin_lock(&vcpu->guest->lock);
     if (!goes_on(p, regs)) {
-        error = protn_begin(vcpu, regs);
+        p->active = false;
+        error = protn_check(vcpu, regs);
         if (error)
             regs->rdx = 0;
-        if (error || !p->active)
+        if (error || !regs->rsi)
             return finish(vcpu, error);
+        if (regs->rdx & TRAPLINE_LIST_RANGES)
+            error = regs->rsi == 1 ? protn_one(vcpu, regs) : HYPERCALL_AGAIN;
+        else
+            error = regs->rsi <= PROTN_CHUNK ? protn_few(vcpu, regs) : HYPERCALL_AGAIN;
+        if (error != HYPERCALL_AGAIN)
+            return finish(vcpu, error);
+        protn_begin(vcpu, regs);
     }
     for (;;) {
         error = protn_slice(vcpu, p);
@@ -356,7 +401,7 @@ int64_t primitive_protn(struct vcpu *vcpu, struct vmx_regs *regs)
             p->index = 0;
         }
         /* A short list is done in one exit; a long one lets the timer in after each chunk. */
-        if (p->pause || p->count * entry_bytes(p) > sizeof(vcpu->protn_buffer->pages)) {
+        if (p->pause || p->count * entry_bytes(p->form) > sizeof(vcpu->protn_buffer->pages)) {
             spin_unlock(&vcpu->guest->lock);
             return HYPERCALL_AGAIN;
         }
