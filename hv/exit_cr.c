@@ -93,7 +93,9 @@ static bool write_guest_cr0(struct vcpu *vcpu, uint64_t value)
     value = (value & (CR0_DEFINED | ~0xffffffffull)) | CR0_ET;
     if (!cr0_allowed(value, old))
         return false;
-    if ((value & CR0_PG) && !lme && (exit_cr4() & CR4_PAE) && !load_pdptes(vcpu))
+    /* These changes reload them (SDM 4.4.1). */
+    if (((value ^ old) & (CR0_PG | CR0_CD | CR0_NW)) && (value & CR0_PG) && !lme &&
+        (exit_cr4() & CR4_PAE) && !load_pdptes(vcpu))
         return false;
     if ((value ^ old) & CR0_PG && lme)
         set_long_mode(value & CR0_PG);
@@ -103,24 +105,6 @@ static bool write_guest_cr0(struct vcpu *vcpu, uint64_t value)
             vmx_cr0_adjust(&vmx_setup.caps, value & ~(uint64_t)(CR0_CD | CR0_NW), true));
     if ((value ^ old) & (CR0_PG | CR0_WP | CR0_PE))
         vcpu_flush_linear(vcpu);
-    return true;
-}
-
-static bool write_guest_cr4(struct vcpu *vcpu, uint64_t value)
-{
-    uint64_t efer = vmread(VMCS_GUEST_EFER);
-
-    if (value & ~vmx_setup.cr4_allowed)
-        return false;
-    if ((efer & EFER_LMA) && !(value & CR4_PAE))
-        return false;
-    if ((value & CR4_PCIDE) && !(efer & EFER_LMA))
-        return false;
-    if ((exit_cr0() & CR0_PG) && !(efer & EFER_LMA) && (value & CR4_PAE) && !load_pdptes(vcpu))
-        return false;
-    vmwrite(VMCS_CR4_READ_SHADOW, value);
-    vmwrite(VMCS_GUEST_CR4, vmx_cr4_adjust(&vmx_setup.caps, value | CR4_VMXE | CR4_MCE));
-    vcpu_flush_linear(vcpu);
     return true;
 }
 
@@ -137,6 +121,10 @@ static void write_register(struct vcpu *vcpu, unsigned reg, uint64_t value)
         *vmx_reg(&vcpu->context.regs, reg) = value;
 }
 
+/*
+ * Of CR4 the guest owns every bit that it may set, and the others read as 0: a MOV to CR4 exits
+ * only to set one of those, and is refused like everything that is not listed here.
+ */
 bool exit_cr_access(struct vcpu *vcpu)
 {
     struct cr_access access = vmx_decode_cr_access(vmread(VMCS_EXIT_QUALIFICATION));
@@ -145,6 +133,8 @@ bool exit_cr_access(struct vcpu *vcpu)
 
     if (access.type == CR_ACCESS_MOV_TO)
         value = read_register(vcpu, access.reg);
+    if (!(vmread(VMCS_GUEST_CS_ACCESS_RIGHTS) & RIGHTS_LONG))
+        value = (uint32_t)value; /* outside 64-bit mode the operand has 32 bits */
     if (access.type == CR_ACCESS_LMSW) {
         /* LMSW cannot clear PE (volume 2, LMSW). */
         value = (exit_cr0() & ~(uint64_t)(CR0_LMSW_BITS & ~CR0_PE)) |
@@ -152,8 +142,6 @@ bool exit_cr_access(struct vcpu *vcpu)
         done = write_guest_cr0(vcpu, value);
     } else if (access.type == CR_ACCESS_MOV_TO && access.cr == 0) {
         done = write_guest_cr0(vcpu, value);
-    } else if (access.type == CR_ACCESS_MOV_TO && access.cr == 4) {
-        done = write_guest_cr4(vcpu, value);
     } else if (access.type == CR_ACCESS_MOV_TO && access.cr == 8) {
         done = value <= TPR_MAX;
         if (done)
