@@ -292,7 +292,7 @@ static void protn_begin(struct vcpu *vcpu, const struct vmx_regs *regs)
     };
 }
 
-/* A list of pages that fits the buffer; HYPERCALL_AGAIN if it may do with merged tables. */
+/* A list of pages that fits the buffer. Where tables are short, those that only wait are merged. */
 static int64_t protn_few(struct vcpu *vcpu, struct vmx_regs *regs)
 {
     struct ept *ept = &vcpu->guest->ept;
@@ -302,8 +302,8 @@ static int64_t protn_few(struct vcpu *vcpu, struct vmx_regs *regs)
 
     guest_read(vcpu->guest, regs->rdi, b->pages, regs->rsi * sizeof(uint64_t));
     error = ept_prepare_list(ept, b->pages, regs->rsi, b->slots, &bad);
-    if (error == EPT_ENOMEM)
-        return HYPERCALL_AGAIN;
+    if (error == EPT_ENOMEM && ept_reclaim(ept))
+        error = ept_prepare_list(ept, b->pages, regs->rsi, b->slots, &bad);
     if (error != EPT_OK)
         regs->rdx = bad;
     else
