@@ -42,7 +42,7 @@ class Report:
 def read_report(lines):
     """The lines "ok NAME", "not ok NAME: why" and "1..N" (the number of checks a guest makes); where
     there are several guests, with "[GUEST] " before them."""
-    lines = [GUEST_NAME.sub("", line) for line in lines]
+    lines = [GUEST_NAME.sub("", line).lstrip() for line in lines]
     passed = sum(1 for line in lines if re.match(r"ok \S", line))
     failures = [line for line in lines if line.startswith("not ok")]
     planned = [int(line[3:]) for line in lines if re.fullmatch(r"1\.\.\d+", line)]

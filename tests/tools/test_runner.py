@@ -263,7 +263,7 @@ class HarnessTest(unittest.TestCase):
     """How the boot tests read a console."""
 
     def test_report(self):
-        report = read_report(["1..3", "ok a", "not ok b: 1 is not 2", "ok", "okay c", "ok d"])
+        report = read_report(["1..3", "ok a", "not ok b: 1 is not 2", "ok", "okay c", "[x]  ok d"])
         self.assertEqual((report.passed, report.failures, report.planned),
                          (2, ["not ok b: 1 is not 2"], [3]))
 
