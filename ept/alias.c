@@ -61,8 +61,9 @@ static uint64_t nodes_need(const struct ept *ept, uint64_t first, uint64_t end)
     return need;
 }
 
-/* Take a node into use; its memory is reserved. */
-static struct ept_alias_node *node_take(struct ept *ept, uint64_t page)
+/* Where the pointer to the chunk of a page is, which is made if there is none; memory is reserved.
+ */
+static struct ept_alias_node **chunk_make(struct ept *ept, uint64_t page)
 {
     struct ept_alias_node ****groups = &ept->alias_index[page >> HALF_SHIFT];
     struct ept_alias_node ***chunks;
@@ -76,8 +77,16 @@ static struct ept_alias_node *node_take(struct ept *ept, uint64_t page)
     slot = &(*chunks)[page >> CHUNK_SHIFT & (EPT_ENTRIES - 1)];
     if (!*slot)
         *slot = ept_page_take_zeroed(ept);
-    *slot = (struct ept_alias_node *)((uintptr_t)*slot + 1);
-    return node_of(ept, page);
+    return slot;
+}
+
+/* A node that is taken into use, in the chunk that slot points to. */
+static inline struct ept_alias_node *node_take(struct ept_alias_node **slot, uint64_t page)
+{
+    uintptr_t chunk = (uintptr_t)*slot + 1;
+
+    *slot = (struct ept_alias_node *)chunk;
+    return &((struct ept_alias_node *)(chunk & ~(uintptr_t)CHUNK_USED))[page & (CHUNK_NODES - 1)];
 }
 
 static void node_drop(struct ept *ept, uint64_t page)
@@ -131,54 +140,94 @@ void ept_alias_destroy(struct ept *ept)
 /* Whether pages can be aliased with these rights. */
 static int alias_check(const struct ept *ept, uint64_t first, uint64_t end, unsigned access)
 {
-    if (!ept_all_mapped(ept, first, end))
-        return EPT_ENOENT;
-    for (uint64_t page = first; page < end;) {
-        unsigned level;
-        uint64_t entry = *ept_walk(ept, page, &level);
+    int error = EPT_OK;
+    uint64_t run;
 
-        if ((entry & ENTRY_IS_ALIAS) || (access & ~entry_full(entry)))
-            return EPT_EINVAL;
-        page += ept_run(page, end, level);
+    for (uint64_t page = first; page < end; page += run) {
+        unsigned level;
+        volatile uint64_t *slot = ept_walk(ept, page, &level);
+        struct ept_sum sum;
+
+        run = ept_run(page, end, level == 1 ? 2 : level);
+        sum = ept_sum(slot, level == 1 ? run : 1);
+        if (!(sum.all & ENTRY_LEAF))
+            return EPT_ENOENT;
+        if ((sum.any & ENTRY_IS_ALIAS) || (access & ~entry_full(sum.all)))
+            error = EPT_EINVAL;
     }
-    return EPT_OK;
+    return error;
 }
 
-static void alias_page(struct ept *ept, uint64_t page, uint64_t alias, uint64_t bits)
+/* Alias count pages of one table and chunk at addresses of one table and chunk, which exist. */
+static void alias_run(struct ept *ept, struct ept_alias_node **pages,
+                      struct ept_alias_node **aliases, uint64_t page, uint64_t alias,
+                      uint64_t count, uint64_t bits)
 {
-    volatile uint64_t *slot;
-    struct ept_alias_node *node;
-    struct ept_alias_node *primary;
-    uint64_t entry;
+    volatile uint64_t *from = ept_slot_4k(ept, page);
+    volatile uint64_t *to = ept_slot_4k(ept, alias);
+    const uint64_t copied = ENTRY_ADDRESS | ENTRY_MEMTYPE | ENTRY_TRACKED;
+    const uint64_t flags =
+        ENTRY_SUPPRESS_VE | ENTRY_LEAF | ENTRY_IS_ALIAS | (bits & ~ENTRY_R) << ENTRY_FULL_TO_SOFT;
 
-    ept_split_to_4k(ept, page);
-    slot = ept_slot_4k(ept, page);
-    node = node_take(ept, alias);
-    primary = *slot & ENTRY_ALIASED ? node_of(ept, page) : node_take(ept, page);
-    *node = (struct ept_alias_node){
-        .next = primary->count ? primary->next : EPT_ALIAS_END,
-        .prev = EPT_ALIAS_END,
-        .page = (uint32_t)page,
-    };
-    if (primary->count)
-        node_of(ept, primary->next)->prev = (uint32_t)alias;
-    primary->next = (uint32_t)alias;
-    primary->count++;
-    if (!(*slot & ENTRY_ALIASED))
-        entry_raise(slot, ENTRY_ALIASED);
+    ept_table_of(ept, alias)->mapped += (uint16_t)count;
+    for (; count; count--, page++, alias++, from++, to++) {
+        uint64_t entry = *from;
+        struct ept_alias_node *node = node_take(aliases, alias);
+        struct ept_alias_node *primary;
 
-    if (!ept_has_dir(ept, alias))
-        ept_dir_create(ept, alias);
-    if (!ept_has_table(ept, alias))
-        ept_table_create(ept, alias);
-    entry = (*slot & (ENTRY_ADDRESS | ENTRY_MEMTYPE | ENTRY_TRACKED)) | ENTRY_SUPPRESS_VE |
-            ENTRY_LEAF | ENTRY_IS_ALIAS | (bits & ~ENTRY_R) << ENTRY_FULL_TO_SOFT;
-    ept_table_of(ept, alias)->mapped++;
-    entry_replace(ept_slot_4k(ept, alias), entry_with_access(ept, entry, bits, 1));
+        node->next = EPT_ALIAS_END;
+        node->prev = EPT_ALIAS_END;
+        node->page = (uint32_t)page;
+        if (entry & ENTRY_ALIASED) {
+            primary = node_of(ept, page);
+            node->next = primary->next;
+            node_of(ept, primary->next)->prev = (uint32_t)alias;
+        } else {
+            primary = node_take(pages, page);
+            entry_raise(from, ENTRY_ALIASED);
+        }
+        primary->next = (uint32_t)alias;
+        primary->count++;
+        entry_replace(to, entry_with_access(ept, (entry & copied) | flags, bits, 1));
+    }
+}
+
+/* The chunk of pages if it and their table exist and it is one, the common case; or NULL. */
+static struct ept_alias_node **chunk_find(const struct ept *ept, uint64_t first, uint64_t pages)
+{
+    struct ept_alias_node **slot;
+
+    if (!ept_has_table(ept, first) || first >> CHUNK_SHIFT != (first + pages - 1) >> CHUNK_SHIFT)
+        return NULL;
+    slot = chunk_slot(ept, first);
+    return slot && *slot ? slot : NULL;
+}
+
+/* Alias any pages; memory is reserved. */
+static void alias_pages(struct ept *ept, uint64_t page, uint64_t alias, uint64_t count,
+                        uint64_t bits)
+{
+    uint64_t run;
+
+    for (; count; count -= run, page += run, alias += run) {
+        uint64_t left = CHUNK_NODES - (page & (CHUNK_NODES - 1));
+        uint64_t alias_left = CHUNK_NODES - (alias & (CHUNK_NODES - 1));
+
+        run = left < alias_left ? left : alias_left;
+        run = run < count ? run : count;
+        ept_split_to_4k(ept, page);
+        if (!ept_has_dir(ept, alias))
+            ept_dir_create(ept, alias);
+        if (!ept_has_table(ept, alias))
+            ept_table_create(ept, alias);
+        alias_run(ept, chunk_make(ept, page), chunk_make(ept, alias), page, alias, run, bits);
+    }
 }
 
 int ept_alias(struct ept *ept, uint64_t gpa, uint64_t pages, uint64_t alias_gpa, unsigned access)
 {
+    struct ept_alias_node **from;
+    struct ept_alias_node **to;
     uint64_t first;
     uint64_t alias;
     int error = ept_check_range(ept, gpa, pages, &first);
@@ -195,14 +244,19 @@ int ept_alias(struct ept *ept, uint64_t gpa, uint64_t pages, uint64_t alias_gpa,
     if (!ept_none_mapped(ept, alias, alias + pages))
         return EPT_EEXIST;
     ept->held = false;
+    from = chunk_find(ept, first, pages);
+    to = chunk_find(ept, alias, pages);
+    if (from && to) {
+        alias_run(ept, from, to, first, alias, pages, entry_access_bits(access));
+        return EPT_OK;
+    }
     while (ept_reserve(
         ept, ept_need_4k(ept, first, first + pages) + ept_need_4k(ept, alias, alias + pages) +
                  nodes_need(ept, first, first + pages) + nodes_need(ept, alias, alias + pages))) {
         if (!ept_reclaim(ept))
             return EPT_ENOMEM;
     }
-    for (uint64_t i = 0; i < pages; i++)
-        alias_page(ept, first + i, alias + i, entry_access_bits(access));
+    alias_pages(ept, first, alias, pages, entry_access_bits(access));
     return EPT_OK;
 }
 
