@@ -290,6 +290,57 @@ static void check_protected_list(void)
     EXPECT_EQ(unprot_range(region, REGION_PAGES), 0);
 }
 
+static unsigned interruptions;
+static char *interrupted; /* the page that the long call's VMCALL lies in */
+static char *meanwhile;   /* two pages that the handler protects */
+
+static void interrupt(struct trapline_fault *fault)
+{
+    void *const own[] = {meanwhile, meanwhile + PAGE};
+
+    EXPECT_EQ(fault->kind, TRAPLINE_EXEC);
+    EXPECT_EQ(fault->rip, (uint64_t)interrupted);
+    if (interruptions++ == 0)
+        EXPECT_EQ(protn(own, COUNT(own), TRAPLINE_READ), 0);
+    EXPECT_EQ(unprot(interrupted), 0);
+}
+
+/*
+ * A long list takes the right to execute from the page that its own VMCALL lies in, so that the
+ * call traps in the middle; the handler makes a PROTN of its own, after which the long one begins
+ * anew, traps once more, and goes on.
+ */
+static void check_interrupted(void)
+{
+    static const unsigned char code[] = {0x0f, 0x01, 0xc1, 0xc3}; /* VMCALL; RET */
+    int64_t result;
+
+    interrupted = need_pages(1, 1);
+    meanwhile = need_pages(2, 1);
+    memcpy(interrupted, code, sizeof(code));
+    fill_list(4000);
+    list[4000] = list[0];
+    list[0] = (uint64_t)interrupted;
+    interruptions = 0;
+    trap(interrupt, 0);
+    __asm__ volatile("call *%[code]"
+                     : "=a"(result)
+                     : [code] "b"(interrupted), "a"((uint64_t)TRAPLINE_HC_PROTN), "D"(list),
+                       "S"(4001ul), "d"((uint64_t)TRAPLINE_NONE)
+                     : "memory", "rcx", "r8", "r9", "r10", "r11");
+    trap(NULL, 0);
+    EXPECT_EQ(result, 0);
+    EXPECT(interruptions >= 1);
+    expect_protected(4000);
+    EXPECT_EQ(probe(meanwhile, TRAPLINE_WRITE), 1);
+    EXPECT_EQ(probe(meanwhile + PAGE, TRAPLINE_WRITE), 1);
+    EXPECT_EQ(unprot_range(region, REGION_PAGES), 0);
+    EXPECT_EQ(unprot_range(meanwhile, 2), 0);
+    EXPECT_EQ(unprot(interrupted), 0);
+    pages_free(meanwhile, 2);
+    pages_free(interrupted, 1);
+}
+
 /* A list that lies over a 2 MiB boundary, where the hypervisor's memory need not be contiguous. */
 static void check_list_over_boundary(void)
 {
@@ -404,6 +455,7 @@ static const struct check checks[] = {
     {"protn: bad lists", check_bad_list},
     {"protn: the list's own protection", check_protected_list},
     {"protn: a list over a 2 MiB boundary", check_list_over_boundary},
+    {"protn: a call that traps in the middle", check_interrupted},
     {"protn: nothing to do", check_empty},
     {"protn: ranges", check_ranges},
     {"protn: bad ranges", check_bad_ranges},
