@@ -345,6 +345,20 @@ uintptr_t vmx_handle_fast_exit(struct vmx_context *context)
     return (uintptr_t)context | VMX_EXIT_SLOW;
 }
 
+/*
+ * The preemption timer counts in the guest alone. One whose exits follow one another without an
+ * instruction in between (an exception whose delivery raises the next) would never use up its
+ * slice, so that on the slow tier the clock bounds it, too.
+ */
+static bool slice_over(struct vcpu *vcpu)
+{
+    if (rdtsc() < vcpu->context.timer_deadline)
+        return false;
+    sched_charge(vcpu);
+    vcpu_arm_timer(vcpu);
+    return true;
+}
+
 struct vmx_context *vmx_handle_exit(struct vmx_context *context)
 {
     struct vcpu *vcpu = (struct vcpu *)context;
@@ -360,7 +374,7 @@ struct vmx_context *vmx_handle_exit(struct vmx_context *context)
             vcpu->stats.exits[reason & EXIT_REASON_BASIC]++;
         go_on = unusual_exit(vcpu, reason);
     }
-    return __builtin_expect(go_on, 1) ? context : &sched_next()->context;
+    return go_on && !slice_over(vcpu) ? context : &sched_next()->context;
 }
 
 struct vmx_context *vmx_handle_entry_failure(struct vmx_context *context)

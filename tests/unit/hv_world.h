@@ -55,6 +55,7 @@ struct hv_world {
     unsigned invvpids;   /* ever */
     unsigned violations; /* EPT violations, ever */
     unsigned dumps;
+    unsigned charges; /* times that its slice was charged */
     char console[WORLD_CONSOLE];
     size_t console_length;
 };

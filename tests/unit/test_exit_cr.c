@@ -223,6 +223,23 @@ static void test_lmsw(void **state)
     world_close();
 }
 
+/* Exits that follow one another without end use up the slice by the clock. */
+static void test_slice_ends_by_the_clock(void **state)
+{
+    (void)state;
+    open_guest();
+    world.vcpu->context.regs.r15 = 1;
+    assert_true(access_cr(8 | REG_R15 << 8));
+    assert_int_equal(world.charges, 0);
+    world.vcpu->context.timer_deadline = 0;
+    fake_vmcs[VMCS_EXIT_QUALIFICATION] = 8 | REG_R15 << 8;
+    assert_false(vm_exit(EXIT_REASON_CR_ACCESS));
+    assert_int_equal(world.charges, 1);
+    assert_int_equal(world.vcpu->tpr, 1);
+    assert_true(world.vcpu->context.timer_deadline > 0);
+    world_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +249,7 @@ int main(void)
         cmocka_unit_test(test_cr4),
         cmocka_unit_test(test_cr8),
         cmocka_unit_test(test_lmsw),
+        cmocka_unit_test(test_slice_ends_by_the_clock),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
