@@ -86,6 +86,24 @@ static inline bool ept_fast_denied(const struct ept *ept, uint64_t gpa, unsigned
     return slot && (ept_fast_allow[access] & ~*slot);
 }
 
+/* ept_allows() of bytes in one leaf below 1 GiB. access: enum ept_access, 1 to 7. */
+static inline bool ept_fast_allows(const struct ept *ept, uint64_t gpa, uint64_t bytes,
+                                   unsigned access)
+{
+    uint64_t page = gpa >> EPT_PAGE_SHIFT;
+    uint64_t entry;
+
+    if (page >= ept->limit_pages || (gpa & (EPT_PAGE_BYTES - 1)) + bytes > EPT_PAGE_BYTES)
+        return false;
+    entry = *ept_slot_4k(ept, page);
+    if (!(entry & ENTRY_LEAF)) {
+        if (!ept_has_dir(ept, page))
+            return false;
+        entry = *ept_slot_2m(ept, page);
+    }
+    return (entry & ENTRY_LEAF) && !(ept_fast_allow[access] & ~entry);
+}
+
 /* ept_flushed(). */
 static inline void ept_fast_flushed(struct ept *ept)
 {

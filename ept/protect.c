@@ -214,7 +214,7 @@ static void settle_table(struct ept *ept, uint64_t page)
     /* No page that is lowered can make the hint wrong. */
     if ((entry & ENTRY_ACCESS) == entry_full_bits(entry))
         ept_settle(ept, page, true);
-    else
+    else if (!((entry ^ *ept_slot_4k(ept, page & ~(uint64_t)(PAGES_2M - 1))) & ENTRY_ACCESS))
         ept_merge_uniform(ept, page);
 }
 
@@ -235,6 +235,21 @@ static void settle_range(struct ept *ept, uint64_t first, uint64_t end, bool kep
         if (ept_has_dir(ept, page))
             ept_settle_dir(ept, page);
     }
+}
+
+/* A range that is one 2 MiB leaf; false if it is not. */
+static bool protect_large(struct ept *ept, uint64_t first, uint64_t pages, unsigned access)
+{
+    volatile uint64_t *slot;
+
+    if (pages != PAGES_2M || (first & (PAGES_2M - 1)) || !ept_has_dir(ept, first))
+        return false;
+    slot = ept_slot_2m(ept, first);
+    if (!(*slot & ENTRY_LEAF))
+        return false;
+    protect_leaf(ept, slot, 2, entry_access_bits(access));
+    ept_settle_dir(ept, first);
+    return true;
 }
 
 /* Any range, and single pages in large leaves. */
@@ -261,6 +276,8 @@ static int protect_range(struct ept *ept, uint64_t gpa, uint64_t pages, unsigned
         settle_table(ept, first);
         return EPT_OK;
     }
+    if (protect_large(ept, first, pages, access))
+        return EPT_OK;
     if (!ept_all_mapped(ept, first, end))
         return EPT_ENOENT;
     need = ept_edges_need(ept, first, end, access);

@@ -265,6 +265,7 @@ static int64_t protn_check(const struct vcpu *vcpu, const struct vmx_regs *regs)
 {
     struct guest *guest = vcpu->guest;
     uint64_t form = regs->rdx & ~(uint64_t)ACCESS_MASK;
+    uint64_t bytes;
     int error = ept_access_check(&guest->ept, (unsigned)(regs->rdx & ACCESS_MASK));
 
     if (form != TRAPLINE_LIST_PAGES && form != TRAPLINE_LIST_RANGES)
@@ -273,8 +274,12 @@ static int64_t protn_check(const struct vcpu *vcpu, const struct vmx_regs *regs)
         return error;
     if (regs->rdi % sizeof(uint64_t))
         return -TRAPLINE_EINVAL;
-    if (regs->rsi > guest->ram_size / entry_bytes(form) ||
-        !guest_may_access(guest, regs->rdi, regs->rsi * entry_bytes(form), EPT_ACCESS_R))
+    if (regs->rsi > guest->ram_size / entry_bytes(form))
+        return -TRAPLINE_EFAULT;
+    bytes = regs->rsi * entry_bytes(form);
+    if (!guest_in_ram(guest, regs->rdi, bytes) ||
+        (!ept_fast_allows(&guest->ept, regs->rdi, bytes, EPT_ACCESS_R) &&
+         !ept_allows(&guest->ept, regs->rdi, bytes, EPT_ACCESS_R)))
         return -TRAPLINE_EFAULT;
     return 0;
 }
@@ -354,33 +359,16 @@ static bool try_again(struct vcpu *vcpu, struct protn_progress *p)
 }
 
 /*
- * PROTN. A list that is quickly done is done at once. Any other goes in slices: each VMCALL takes
- * one chunk of the list and, while there are more, leaves RIP where it is, so that the guest comes
- * back at once unless its slice is over. First every entry is checked and everything split that has
- * to be; then nothing can fail any more and the protections change. An entry that fails the check
- * takes back the splits of those before it.
+ * One VMCALL of a long PROTN takes one chunk of the list and, while there are more, leaves RIP
+ * where it is, so that the guest comes back at once unless its slice is over. First every entry is
+ * checked and everything split that has to be; then nothing can fail any more and the protections
+ * change. An entry that fails the check takes back the splits of those before it.
  */
-int64_t primitive_protn(struct vcpu *vcpu, struct vmx_regs *regs)
+static __attribute__((noinline)) int64_t protn_long(struct vcpu *vcpu, struct vmx_regs *regs)
 {
     struct protn_progress *p = &vcpu->protn;
-    int64_t error = 0;
+    int64_t error;
 
-    spin_lock(&vcpu->guest->lock);
-    if (!goes_on(p, regs)) {
-        p->active = false;
-        error = protn_check(vcpu, regs);
-        if (error)
-            regs->rdx = 0;
-        if (error || !regs->rsi)
-            return finish(vcpu, error);
-        if (regs->rdx & TRAPLINE_LIST_RANGES)
-            error = regs->rsi == 1 ? protn_one(vcpu, regs) : HYPERCALL_AGAIN;
-        else
-            error = regs->rsi <= PROTN_CHUNK ? protn_few(vcpu, regs) : HYPERCALL_AGAIN;
-        if (error != HYPERCALL_AGAIN)
-            return finish(vcpu, error);
-        protn_begin(vcpu, regs);
-    }
     for (;;) {
         error = protn_slice(vcpu, p);
         if (error) { /* only the check can fail */
@@ -410,6 +398,30 @@ int64_t primitive_protn(struct vcpu *vcpu, struct vmx_regs *regs)
     if (p->error)
         regs->rdx = p->bad;
     return finish(vcpu, p->error);
+}
+
+int64_t primitive_protn(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    struct protn_progress *p = &vcpu->protn;
+    int64_t error;
+
+    spin_lock(&vcpu->guest->lock);
+    if (goes_on(p, regs))
+        return protn_long(vcpu, regs);
+    p->active = false;
+    error = protn_check(vcpu, regs);
+    if (error)
+        regs->rdx = 0;
+    if (error || !regs->rsi)
+        return finish(vcpu, error);
+    if (regs->rdx & TRAPLINE_LIST_RANGES)
+        error = regs->rsi == 1 ? protn_one(vcpu, regs) : HYPERCALL_AGAIN;
+    else
+        error = regs->rsi <= PROTN_CHUNK ? protn_few(vcpu, regs) : HYPERCALL_AGAIN;
+    if (error != HYPERCALL_AGAIN)
+        return finish(vcpu, error);
+    protn_begin(vcpu, regs);
+    return protn_long(vcpu, regs);
 }
 
 /*
