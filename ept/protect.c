@@ -204,17 +204,17 @@ static bool protect_apply(struct ept *ept, uint64_t first, uint64_t end, unsigne
 }
 
 /* Merge the page table over a page that a range call changed, if that made it uniform. */
-static void settle_table(struct ept *ept, uint64_t page)
+static inline void settle_table(struct ept *ept, uint64_t page)
 {
-    uint64_t entry;
+    volatile uint64_t *table = ept_page_table(ept, page);
+    uint64_t entry = table[page & (EPT_ENTRIES - 1)];
 
-    if (!ept_has_table(ept, page))
+    if (!(entry & ENTRY_LEAF))
         return;
-    entry = *ept_slot_4k(ept, page);
     /* No page that is lowered can make the hint wrong. */
     if ((entry & ENTRY_ACCESS) == entry_full_bits(entry))
         ept_settle(ept, page, true);
-    else if (!((entry ^ *ept_slot_4k(ept, page & ~(uint64_t)(PAGES_2M - 1))) & ENTRY_ACCESS))
+    else if (!(((entry ^ table[0]) | (entry ^ table[EPT_ENTRIES - 1])) & ENTRY_ACCESS))
         ept_merge_uniform(ept, page);
 }
 
@@ -252,6 +252,23 @@ static bool protect_large(struct ept *ept, uint64_t first, uint64_t pages, unsig
     return true;
 }
 
+/* A part of one page table, so that nothing is split; false if the range is anything else. */
+static inline bool protect_part(struct ept *ept, uint64_t page, uint64_t pages, unsigned access)
+{
+    unsigned at = page & (EPT_ENTRIES - 1);
+    volatile uint64_t *table;
+
+    if (page >= ept->limit_pages || pages - 1 >= EPT_ENTRIES - 1 || pages > EPT_ENTRIES - at)
+        return false;
+    table = ept_page_table(ept, page);
+    if (!(table[at] & ENTRY_LEAF) || (ept_table_of(ept, page)->mapped != EPT_ENTRIES &&
+                                      !(ept_sum(&table[at], pages).all & ENTRY_LEAF)))
+        return false;
+    protect_run(ept, &table[at], pages, 1, entry_access_bits(access));
+    settle_table(ept, page);
+    return true;
+}
+
 /* Any range, and single pages in large leaves. */
 static int protect_range(struct ept *ept, uint64_t gpa, uint64_t pages, unsigned access)
 {
@@ -264,18 +281,6 @@ static int protect_range(struct ept *ept, uint64_t gpa, uint64_t pages, unsigned
     if (error)
         return error;
     end = first + pages;
-    /* The common case: a part of one page table, so that nothing is split. */
-    if (pages < PAGES_2M && ept_has_table(ept, first) &&
-        first >> PAGES_2M_SHIFT == (end - 1) >> PAGES_2M_SHIFT) {
-        volatile uint64_t *slots = ept_slot_4k(ept, first);
-
-        if (ept_table_of(ept, first)->mapped != EPT_ENTRIES &&
-            !(ept_sum(slots, pages).all & ENTRY_LEAF))
-            return EPT_ENOENT;
-        protect_run(ept, slots, pages, 1, entry_access_bits(access));
-        settle_table(ept, first);
-        return EPT_OK;
-    }
     if (protect_large(ept, first, pages, access))
         return EPT_OK;
     if (!ept_all_mapped(ept, first, end))
@@ -310,6 +315,8 @@ static __attribute__((noinline)) int protect_slow(struct ept *ept, uint64_t gpa,
             ept_settle(ept, page, false);
         return EPT_OK;
     }
+    if (protect_part(ept, page, pages, access))
+        return EPT_OK;
     return protect_range(ept, gpa, pages, access);
 }
 
