@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -422,6 +423,38 @@ static void test_exit(void **state)
     world_close();
 }
 
+/* A guest alone on the console cannot print a line that passes for the hypervisor's, in however
+ * many calls. */
+static void test_print_does_not_forge(void **state)
+{
+    static const char said[] = "a trapline: b\ntrapline: end ok\ntraps\n\ntrapline\ntrapline:";
+    enum {
+        LENGTH = sizeof(said) - 1
+    };
+    char expected[256];
+
+    (void)state;
+    open_with_handler();
+    assert_int_equal(guest_count, 1);
+    snprintf(expected, sizeof(expected),
+             "a trapline: b\n[%s] trapline: end ok\ntraps\n\ntrapline\n[%s] trapline:",
+             world.guest->config->name, world.guest->config->name);
+    memcpy(ram(BLOCK), said, LENGTH);
+    for (unsigned cut = 0; cut <= LENGTH; cut++) {
+        world.guest->line_length = 0;
+        world.console_length = 0;
+        hypercall(TRAPLINE_HC_PRINT, BLOCK, cut, 0, 0);
+        hypercall(TRAPLINE_HC_PRINT, BLOCK + cut, LENGTH - cut, 0, 0);
+        assert_string_equal(world.console, expected);
+    }
+    world.guest->line_length = 0;
+    world.console_length = 0;
+    for (unsigned i = 0; i < LENGTH; i++)
+        hypercall(TRAPLINE_HC_PRINT, BLOCK + i, 1, 0, 0);
+    assert_string_equal(world.console, expected);
+    world_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_fetch_splits),
         cmocka_unit_test(test_hypercalls_in_user_mode),
         cmocka_unit_test(test_print),
+        cmocka_unit_test(test_print_does_not_forge),
         cmocka_unit_test(test_stats),
         cmocka_unit_test(test_exit),
     };
