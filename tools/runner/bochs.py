@@ -118,7 +118,11 @@ class Bochs:
 
     def describe(self, machine):
         """One line for the reader."""
-        return f"Bochs {self.version}, {machine.model}"
+        text = f"Bochs {self.version}, {machine.model}"
+        if machine.mem > HOST_MEM_MAX and self.version.startswith("2."):
+            text += (f"; it keeps {HOST_MEM_MAX} MiB in memory, and what uses more than that of its "
+                     f"{machine.mem} does not run correctly in this version")
+        return text
 
     def start(self, machine, folder):
         """Start the machine in folder, whose disk.img it boots. Its console goes to serial.out."""
