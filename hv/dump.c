@@ -4,6 +4,7 @@
 #include "hv/cpu.h"
 #include "hv/exit_cr.h"
 #include "hv/guest.h"
+#include "hv/lock.h"
 #include "hv/vcpu.h"
 #include "vmx/instructions.h"
 #include "vmx/x86.h"
@@ -122,11 +123,13 @@ static void dump_addresses(struct guest *guest, uint32_t reason, uint64_t qualif
 
 void dump_vcpu(const struct vcpu *vcpu)
 {
+    static struct spinlock lock; /* one dump after the other, when guests end on several CPUs */
     uint32_t full = (uint32_t)vmread(VMCS_EXIT_REASON);
     uint32_t reason = full & EXIT_REASON_BASIC;
     uint64_t qualification = vmread(VMCS_EXIT_QUALIFICATION);
     const char *name = vmx_exit_name(reason);
 
+    spin_lock(&lock);
     kprintf("trapline: guest %s, vCPU %u on CPU %u: VM exit 0x%x (%s), qualification 0x%llx\n",
             vcpu->guest->config->name, vcpu->index, vcpu->cpu->index, full, name ? name : "unknown",
             (ull)qualification);
@@ -136,4 +139,5 @@ void dump_vcpu(const struct vcpu *vcpu)
     dump_registers(&vcpu->context.regs);
     dump_segments();
     dump_addresses(vcpu->guest, reason, qualification);
+    spin_unlock(&lock);
 }

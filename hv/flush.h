@@ -20,4 +20,15 @@ static inline void flush_ept(struct vcpu *vcpu)
     ept_fast_flushed(&vcpu->guest->ept);
 }
 
+/* End a call that changed the EPT: no vCPU may go on with what it cached of the old state. */
+static inline int64_t flush_and_unlock(struct vcpu *vcpu, int64_t result)
+{
+    struct guest *guest = vcpu->guest;
+
+    if (guest->ept.flush_owed)
+        flush_ept(vcpu);
+    spin_unlock(&guest->lock);
+    return result;
+}
+
 #endif

@@ -45,7 +45,7 @@ enum protn_phase {
     PROTN_RELAX,   /* an entry was bad: take the splits back */
 };
 
-/* PROTN over a long list goes on at its next VMCALL where it left off; see primitives.c. */
+/* PROTN over a long list goes on at its next VMCALL where it left off; see protn.c. */
 struct protn_progress {
     bool active;
     enum protn_phase phase;

@@ -1,0 +1,275 @@
+/* PROTN: a list of pages or ranges, all or nothing, in slices when it is long. */
+#include "ept/ept.h"
+#include "hv/flush.h"
+#include "hv/guest.h"
+#include "hv/memory.h"
+#include "hv/primitives.h"
+#include "hv/vcpu.h"
+
+enum {
+    /* Pages that one VMCALL of a long call works on before the guest's timer gets a chance. */
+    SLICE_PAGES = 256 * 1024,
+    PAGES_PER_CHECK = 512, /* pages whose check costs about as much as the change of one */
+};
+
+static uint64_t entry_bytes(uint64_t form)
+{
+    return form == TRAPLINE_LIST_RANGES ? sizeof(struct trapline_range) : sizeof(uint64_t);
+}
+
+/* Take over the next entries of the guest's list, so that nobody changes them between check and
+ * use. */
+static uint64_t copy_chunk(struct vcpu *vcpu, struct protn_progress *p)
+{
+    uint64_t most = sizeof(vcpu->protn_buffer->pages) / entry_bytes(p->form);
+    uint64_t count = p->count - p->index > most ? most : p->count - p->index;
+
+    guest_read(vcpu->guest, p->list + p->index * entry_bytes(p->form), vcpu->protn_buffer->pages,
+               count * entry_bytes(p->form));
+    return count;
+}
+
+/* The pages of ranges[i] that one slice takes, in whole GiB so that large leaves stay whole. */
+static uint64_t range_piece(const struct protn_progress *p, const struct trapline_range *range,
+                            uint64_t *page)
+{
+    uint64_t left = range->pages - p->within;
+    uint64_t to_boundary;
+
+    *page = range->page + p->within * PAGE_SIZE;
+    to_boundary = SLICE_PAGES - (*page >> PAGE_SHIFT) % SLICE_PAGES;
+    return left < to_boundary ? left : to_boundary;
+}
+
+/* One slice over a list of ranges; stops behind the entry at fault, or when enough pages were seen.
+ */
+static int protn_ranges(struct vcpu *vcpu, struct protn_progress *p)
+{
+    struct ept *ept = &vcpu->guest->ept;
+    const struct trapline_range *ranges = vcpu->protn_buffer->ranges;
+    uint64_t count = copy_chunk(vcpu, p), seen = 0;
+    int error = EPT_OK;
+
+    for (uint64_t i = 0; i < count && seen < SLICE_PAGES;) {
+        uint64_t page, pages;
+
+        if (p->phase == PROTN_APPLY) {
+            pages = range_piece(p, &ranges[i], &page);
+            error = ept_protect(ept, page, pages, p->access);
+            p->within += pages;
+        } else {
+            pages = ranges[i].pages;
+            if (p->phase == PROTN_RELAX)
+                ept_relax(ept, ranges[i].page, pages);
+            else
+                error = ept_prepare(ept, ranges[i].page, pages);
+            p->within = pages;
+        }
+        if (error != EPT_OK)
+            return error;
+        seen += p->phase == PROTN_APPLY ? pages : pages / PAGES_PER_CHECK + 1;
+        if (p->within == ranges[i].pages) {
+            p->within = 0;
+            p->index++;
+            i++;
+        }
+    }
+    p->pause = seen >= SLICE_PAGES;
+    return EPT_OK;
+}
+
+/* One slice over a list of pages. */
+static int protn_pages(struct vcpu *vcpu, struct protn_progress *p)
+{
+    struct ept *ept = &vcpu->guest->ept;
+    struct protn_buffer *b = vcpu->protn_buffer;
+    uint64_t count = copy_chunk(vcpu, p);
+    size_t bad = 0;
+    int error;
+
+    if (p->phase == PROTN_RELAX) {
+        for (uint64_t i = 0; i < count; i++)
+            ept_relax(ept, b->pages[i], 1);
+        p->index += count;
+        return EPT_OK;
+    }
+    error = ept_prepare_list(ept, b->pages, count, b->slots, &bad);
+    if (error != EPT_OK) {
+        p->index += bad;
+        return error;
+    }
+    if (p->phase == PROTN_APPLY)
+        ept_protect_list(ept, b->pages, b->slots, count, p->access);
+    p->index += count;
+    return EPT_OK;
+}
+
+static int protn_slice(struct vcpu *vcpu, struct protn_progress *p)
+{
+    return p->form == TRAPLINE_LIST_RANGES ? protn_ranges(vcpu, p) : protn_pages(vcpu, p);
+}
+
+/* What PROTN checks before it looks at any entry. */
+static int64_t protn_check(const struct vcpu *vcpu, const struct vmx_regs *regs)
+{
+    struct guest *guest = vcpu->guest;
+    uint64_t form = regs->rdx & ~(uint64_t)EPT_ACCESS_RWX;
+    uint64_t bytes;
+    int error = ept_access_check(&guest->ept, (unsigned)(regs->rdx & EPT_ACCESS_RWX));
+
+    if (form != TRAPLINE_LIST_PAGES && form != TRAPLINE_LIST_RANGES)
+        return -TRAPLINE_EINVAL;
+    if (error != EPT_OK)
+        return error;
+    if (regs->rdi % sizeof(uint64_t))
+        return -TRAPLINE_EINVAL;
+    if (regs->rsi > guest->ram_size / entry_bytes(form))
+        return -TRAPLINE_EFAULT;
+    bytes = regs->rsi * entry_bytes(form);
+    if (!guest_in_ram(guest, regs->rdi, bytes) ||
+        (!ept_fast_allows(&guest->ept, regs->rdi, bytes, EPT_ACCESS_R) &&
+         !ept_allows(&guest->ept, regs->rdi, bytes, EPT_ACCESS_R)))
+        return -TRAPLINE_EFAULT;
+    return 0;
+}
+
+static void protn_begin(struct vcpu *vcpu, const struct vmx_regs *regs)
+{
+    vcpu->protn = (struct protn_progress){
+        .active = true,
+        .phase = PROTN_PREPARE,
+        .list = regs->rdi,
+        .asked = regs->rsi,
+        .count = regs->rsi,
+        .form = regs->rdx & ~(uint64_t)EPT_ACCESS_RWX,
+        .access = (unsigned)(regs->rdx & EPT_ACCESS_RWX),
+    };
+}
+
+/* A list of pages that fits the buffer. Where tables are short, those that only wait are merged. */
+static int64_t protn_few(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    struct ept *ept = &vcpu->guest->ept;
+    struct protn_buffer *b = vcpu->protn_buffer;
+    size_t bad = 0;
+    int error;
+
+    guest_read(vcpu->guest, regs->rdi, b->pages, regs->rsi * sizeof(uint64_t));
+    error = ept_prepare_list(ept, b->pages, regs->rsi, b->slots, &bad);
+    if (error == EPT_ENOMEM && ept_reclaim(ept))
+        error = ept_prepare_list(ept, b->pages, regs->rsi, b->slots, &bad);
+    if (error != EPT_OK)
+        regs->rdx = bad;
+    else
+        ept_protect_list(ept, b->pages, b->slots, regs->rsi,
+                         (unsigned)(regs->rdx & EPT_ACCESS_RWX));
+    return error;
+}
+
+/* One range, which the EPT protects all or not at all by itself; HYPERCALL_AGAIN if it is long. */
+static int64_t protn_one(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    /* Each is read once, and may lie in a block of its own. */
+    uint64_t page = *(const volatile uint64_t *)guest_ram(vcpu->guest, regs->rdi);
+    uint64_t pages =
+        *(const volatile uint64_t *)guest_ram(vcpu->guest, regs->rdi + sizeof(uint64_t));
+    int error;
+
+    if (pages > SLICE_PAGES - (page >> PAGE_SHIFT) % SLICE_PAGES)
+        return HYPERCALL_AGAIN;
+    error = ept_protect(&vcpu->guest->ept, page, pages, (unsigned)(regs->rdx & EPT_ACCESS_RWX));
+    if (error != EPT_OK)
+        regs->rdx = 0;
+    return error;
+}
+
+/*
+ * Whether this VMCALL goes on with what is in progress. If the change has met the VMCALL's own
+ * page, a TRAP handler ran in between and may make calls of its own; the call that it interrupted
+ * then begins anew, which comes to the same.
+ */
+static bool goes_on(const struct protn_progress *p, const struct vmx_regs *regs)
+{
+    return p->active && regs->rdi == p->list && regs->rsi == p->asked &&
+           regs->rdx == (p->form | p->access);
+}
+
+/*
+ * All splits are taken back. Where there were too few tables for them, once, merge the tables that
+ * only wait for it, and begin anew if that gave any.
+ */
+static bool try_again(struct vcpu *vcpu, struct protn_progress *p)
+{
+    if (p->error != EPT_ENOMEM || p->reclaimed || !ept_reclaim(&vcpu->guest->ept))
+        return false;
+    p->reclaimed = true;
+    p->error = 0;
+    p->count = p->asked;
+    return true;
+}
+
+/*
+ * One VMCALL of a long PROTN takes one chunk of the list and, while there are more, leaves RIP
+ * where it is, so that the guest comes back at once unless its slice is over. First every entry is
+ * checked and everything split that has to be; then nothing can fail any more and the protections
+ * change. An entry that fails the check takes back the splits of those before it.
+ */
+static __attribute__((noinline)) int64_t protn_long(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    struct protn_progress *p = &vcpu->protn;
+    int64_t error;
+
+    for (;;) {
+        error = protn_slice(vcpu, p);
+        if (error) { /* only the check can fail */
+            p->error = error;
+            p->bad = p->index;
+            p->phase = PROTN_RELAX;
+            p->count = p->index;
+            p->index = 0;
+            p->within = 0;
+        }
+        if (p->index == p->count) {
+            if (p->phase == PROTN_APPLY || (p->phase == PROTN_RELAX && !try_again(vcpu, p)))
+                break;
+            if (p->phase == PROTN_PREPARE)
+                p->phase = PROTN_APPLY;
+            else
+                p->phase = PROTN_PREPARE;
+            p->index = 0;
+        }
+        /* A short list is done in one exit; a long one lets the timer in after each chunk. */
+        if (p->pause || p->count * entry_bytes(p->form) > sizeof(vcpu->protn_buffer->pages)) {
+            spin_unlock(&vcpu->guest->lock);
+            return HYPERCALL_AGAIN;
+        }
+    }
+    p->active = false;
+    if (p->error)
+        regs->rdx = p->bad;
+    return flush_and_unlock(vcpu, p->error);
+}
+
+int64_t primitive_protn(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    struct protn_progress *p = &vcpu->protn;
+    int64_t error;
+
+    spin_lock(&vcpu->guest->lock);
+    if (goes_on(p, regs))
+        return protn_long(vcpu, regs);
+    p->active = false;
+    error = protn_check(vcpu, regs);
+    if (error)
+        regs->rdx = 0;
+    if (error || !regs->rsi)
+        return flush_and_unlock(vcpu, error);
+    if (regs->rdx & TRAPLINE_LIST_RANGES)
+        error = regs->rsi == 1 ? protn_one(vcpu, regs) : HYPERCALL_AGAIN;
+    else
+        error = regs->rsi <= PROTN_CHUNK ? protn_few(vcpu, regs) : HYPERCALL_AGAIN;
+    if (error != HYPERCALL_AGAIN)
+        return flush_and_unlock(vcpu, error);
+    protn_begin(vcpu, regs);
+    return protn_long(vcpu, regs);
+}
