@@ -32,7 +32,7 @@ endef
 
 # The hypervisor: freestanding, linked high, no vector registers (the guest's stay live in root mode).
 HV_CFLAGS := -std=c11 -O2 -g $(COMMON_WARN) -I. -Iguest/include -ffreestanding -fno-pic -fno-pie \
-	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-omit-frame-pointer -momit-leaf-frame-pointer -fcf-protection=none \
+	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-omit-frame-pointer -fcf-protection=none \
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fno-strict-aliasing -MMD -MP
 HV_LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack -T linker.ld
 HV_C := $(sort $(wildcard hv/*.c vmx/*.c ept/*.c))
@@ -44,7 +44,10 @@ all: parts
 
 hv: $(BUILD)/hv.elf
 
-$(eval $(call flags_file,hv-cc,$(CC) $(HV_CFLAGS)))
+# On the path of every exit a leaf function does without a frame, though a backtrace then skips its caller.
+HV_HOT := hv/exit hv/hypercall ept/%
+HV_HOT_CFLAGS := -momit-leaf-frame-pointer
+$(eval $(call flags_file,hv-cc,$(CC) $(HV_CFLAGS) $(HV_HOT) $(HV_HOT_CFLAGS)))
 $(eval $(call flags_file,hv-ld,$(LD) $(HV_LDFLAGS) $(HV_OBJ)))
 
 $(BUILD)/hv.elf: $(HV_OBJ) linker.ld $(BUILD)/flags/hv-ld
@@ -54,7 +57,7 @@ $(BUILD)/hv.elf: $(HV_OBJ) linker.ld $(BUILD)/flags/hv-ld
 $(BUILD)/hv/%.o: %.c $(BUILD)/flags/hv-cc
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(HV_CFLAGS) -c $< -o $@
+	$(Q)$(CC) $(HV_CFLAGS) $(if $(filter $(HV_HOT),$*),$(HV_HOT_CFLAGS)) -c $< -o $@
 
 $(BUILD)/hv/%.asm.o: %.asm $(BUILD)/flags/hv-cc
 	@mkdir -p $(@D)

@@ -21,6 +21,7 @@ enum global_key {
     KEY_BAUD,
     KEY_DEBUG_PORT,
     KEY_DISABLE,
+    KEY_SELFTEST,
     GLOBAL_KEYS
 };
 
@@ -36,7 +37,7 @@ enum guest_key {
 
 static const char *const global_keys[GLOBAL_KEYS] = {
     [KEY_ON_EXIT] = "on_exit",       [KEY_SERIAL] = "serial",   [KEY_BAUD] = "baud",
-    [KEY_DEBUG_PORT] = "debug_port", [KEY_DISABLE] = "disable",
+    [KEY_DEBUG_PORT] = "debug_port", [KEY_DISABLE] = "disable", [KEY_SELFTEST] = "selftest",
 };
 
 static const char *const guest_keys[GUEST_KEYS] = {
@@ -69,6 +70,14 @@ static const struct choice disable_choices[] = {
     {"timer-save", HANDOVER_NO_PREEMPTION_TIMER_SAVE},
     {"x2apic", HANDOVER_NO_X2APIC},
     {"nx-huge", HANDOVER_NX_HUGE},
+};
+
+static const struct choice selftest_choices[] = {
+    {"none", HANDOVER_SELFTEST_NONE},
+    {"exception", HANDOVER_SELFTEST_EXCEPTION},
+    {"stack", HANDOVER_SELFTEST_STACK},
+    {"entry", HANDOVER_SELFTEST_ENTRY},
+    {"silent-cpu", HANDOVER_SELFTEST_SILENT_CPU},
 };
 
 static const struct span_unit size_units[] = {
@@ -242,6 +251,13 @@ static int set_global(struct parser *p, enum global_key key, struct span value)
     case KEY_BAUD: return set_baud(p, value);
     case KEY_DEBUG_PORT: return set_debug_port(p, value);
     case KEY_DISABLE: return set_disable(p, value);
+    case KEY_SELFTEST:
+        choice = find_choice(value, selftest_choices, COUNT(selftest_choices));
+        if (choice == NULL)
+            return fail_choice(p, "bad selftest", value, selftest_choices, COUNT(selftest_choices),
+                               "");
+        p->config->selftest = choice->value;
+        return 0;
     case GLOBAL_KEYS: break;
     }
     return -1;

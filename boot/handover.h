@@ -101,6 +101,15 @@ enum handover_disable {
     HANDOVER_NX_HUGE = 1u << 8, /* treat the CPU as subject to the iTLB multihit erratum */
 };
 
+/* Faults that the configuration can ask for, to see what is said and done about them. */
+enum handover_selftest {
+    HANDOVER_SELFTEST_NONE = 0,
+    HANDOVER_SELFTEST_EXCEPTION,  /* an undefined instruction in root mode */
+    HANDOVER_SELFTEST_STACK,      /* root mode's stack overflows */
+    HANDOVER_SELFTEST_ENTRY,      /* the first guest's state breaks a rule of VM entry */
+    HANDOVER_SELFTEST_SILENT_CPU, /* a CPU is listed that does not exist */
+};
+
 struct handover {
     uint32_t magic;
     uint32_t version;
@@ -123,7 +132,7 @@ struct handover {
     uint32_t region_count;
     uint32_t cpu_count;
     uint32_t guest_count;
-    uint32_t pad;
+    uint32_t selftest;                                    /* enum handover_selftest */
     struct handover_region regions[HANDOVER_MAX_REGIONS]; /* sorted by base, not overlapping */
     struct handover_cpu cpus[HANDOVER_MAX_CPUS];
     struct handover_guest guests[HANDOVER_MAX_GUESTS];

@@ -26,6 +26,7 @@ enum {
     READ_SECONDS = 10, /* how long a failure's message stays before the firmware goes on */
     MS_PER_SECOND = 1000,
     POLL_MS = 50,
+    SILENT_APIC_ID = 0xfd, /* of a CPU that no machine so small has */
     US_PER_MS = 1000,
     DEBUG_PORT_ANSWER = 0xe9, /* what an emulator's debug port reads as */
 };
@@ -131,6 +132,7 @@ static EFI_STATUS describe_machine(struct loader *loader)
     handover->size = sizeof(*handover);
     handover->on_exit = config->on_exit;
     handover->disable = config->disable;
+    handover->selftest = config->selftest;
     handover->serial_port = config->serial_port;
     handover->serial_baud = config->serial_baud;
     handover->debug_port = debug_port(config);
@@ -138,6 +140,8 @@ static EFI_STATUS describe_machine(struct loader *loader)
     handover->reset_system = (uint64_t)firmware->system->RuntimeServices->ResetSystem;
 
     const char *source = cpus_enumerate(firmware, handover);
+    if (config->selftest == HANDOVER_SELFTEST_SILENT_CPU && handover->cpu_count < HANDOVER_MAX_CPUS)
+        handover->cpus[handover->cpu_count++].apic_id = SILENT_APIC_ID;
     handover->tsc_hz = cpus_tsc_hz(firmware);
     if (handover->tsc_hz == 0)
         return firmware_fail(firmware, EFI_DEVICE_ERROR, "the time-stamp counter stands still");

@@ -8,6 +8,7 @@
 #include "hv/guest.h"
 #include "hv/machine.h"
 #include "hv/sched.h"
+#include "hv/selftest.h"
 #include "hv/vcpu.h"
 #include "hv/vmx_setup.h"
 #include "vmx/x86.h"
@@ -94,6 +95,7 @@ void hv_start(const struct handover *handover)
         machine_stop(1);
     }
     kprintf("trapline: %u of %u CPUs in VMX root\n", usable, cpu_count);
+    selftest_root(handover);
     create_guests(handover);
     atomic_store_explicit(&guests_ready, true, memory_order_release);
     if (problem[0]) {

@@ -93,7 +93,7 @@ static void init_guest_state(struct vcpu *vcpu, uint64_t info)
     vmwrite(VMCS_GUEST_DR7, DR7_RESET);
     vmwrite(VMCS_GUEST_RSP, 0);
     vmwrite(VMCS_GUEST_RIP, config->entry);
-    vmwrite(VMCS_GUEST_RFLAGS, RFLAGS_FIXED);
+    vmwrite(VMCS_GUEST_RFLAGS, vmx_setup.spoil_entry && vcpu->guest->id == 0 ? 0 : RFLAGS_FIXED);
     vmwrite(VMCS_GUEST_DEBUGCTL, 0);
     vmwrite(VMCS_GUEST_SYSENTER_CS, 0);
     vmwrite(VMCS_GUEST_SYSENTER_ESP, 0);

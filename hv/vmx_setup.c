@@ -129,6 +129,7 @@ void vmx_setup_init(const struct handover *handover)
     negotiate_all(handover);
     find_xstate(s);
     s->tsc_hz = handover->tsc_hz;
+    s->spoil_entry = handover->selftest == HANDOVER_SELFTEST_ENTRY;
     s->physical_bits = s->caps.physical_bits;
     s->timer_shift = vmx_caps_preemption_timer_shift(&s->caps);
     s->invept_type =

@@ -35,6 +35,7 @@ struct vmx_setup {
     uint32_t fpu_bytes;     /* of an XSAVE or FXSAVE area that holds xcr0_max */
     uint32_t features;      /* enum trapline_feature */
     uint64_t tsc_hz;
+    bool spoil_entry; /* a self-test: the first guest's VM entry is to fail */
     struct ept_features ept;
     uint64_t msr_bitmap; /* physical; the same for every guest */
     uint64_t io_bitmap_a;

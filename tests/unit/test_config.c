@@ -45,6 +45,7 @@ static void defaults(void **state)
     good("[guest a]\nimage=x.elf\n");
     assert_int_equal(config.on_exit, HANDOVER_SHUTDOWN);
     assert_int_equal(config.disable, 0);
+    assert_int_equal(config.selftest, HANDOVER_SELFTEST_NONE);
     assert_int_equal(config.serial_port, 0x3f8);
     assert_int_equal(config.serial_baud, 115200);
     assert_int_equal(config.debug_port, CONFIG_DEBUG_PORT_AUTO);
@@ -178,7 +179,7 @@ static const struct {
     {"[guest a]\nmemory = 8\n[guest b]\nimage = x\n", "1: guest 'a' has no image"},
     {"hello\n" G, "1: neither 'key = value' nor '[guest NAME]': 'hello'"},
     {"\n\nspeed = 3\n" G,
-     "3: unknown key 'speed' (allowed: on_exit, serial, baud, debug_port, disable)"},
+     "3: unknown key 'speed' (allowed: on_exit, serial, baud, debug_port, disable, selftest)"},
     {"= 3\n" G, "1: unknown key ''"},
     {"serialx = 3\n" G, "1: unknown key 'serialx'"},
     {G "colour = red\n", "3: unknown key of a guest 'colour' (allowed: image, memory, vcpus, args, "
@@ -210,6 +211,8 @@ static const struct {
     {"baud = fast\n" G, "1: bad baud rate 'fast'"},
     {"debug_port = 0x402\n" G, "1: bad debug_port '0x402' (allowed: 0xe9, none)"},
     {"debug_port = yes\n" G, "1: bad debug_port 'yes'"},
+    {"selftest = maybe\n" G,
+     "1: bad selftest 'maybe' (allowed: none, exception, stack, entry, silent-cpu)"},
     {"disable = warp\n" G, "1: unknown feature to disable 'warp' (allowed: ept-1g, ept-2m, ept-ad"},
     {"disable = ept-1g,,ept-2m\n" G, "1: unknown feature to disable ''"},
     {"disable = ept-1g,\n" G, "1: disable ends with a comma"},
