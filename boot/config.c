@@ -78,6 +78,7 @@ static const struct choice selftest_choices[] = {
     {"stack", HANDOVER_SELFTEST_STACK},
     {"entry", HANDOVER_SELFTEST_ENTRY},
     {"silent-cpu", HANDOVER_SELFTEST_SILENT_CPU},
+    {"nmi", HANDOVER_SELFTEST_NMI},
 };
 
 static const struct span_unit size_units[] = {

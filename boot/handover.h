@@ -108,6 +108,7 @@ enum handover_selftest {
     HANDOVER_SELFTEST_STACK,      /* root mode's stack overflows */
     HANDOVER_SELFTEST_ENTRY,      /* the first guest's state breaks a rule of VM entry */
     HANDOVER_SELFTEST_SILENT_CPU, /* a CPU is listed that does not exist */
+    HANDOVER_SELFTEST_NMI,        /* idle CPUs send NMIs to the others */
 };
 
 struct handover {

@@ -85,6 +85,9 @@ static bool exit_exception(struct vcpu *vcpu)
 
     if (event.type == EVENT_NMI) {
         cpu_handle_nmi();
+        /* The exit has blocked NMIs as their delivery does (SDM 27.1), and no IRET ends that
+         * here. */
+        cpu_unblock_nmis();
         exit_redeliver();
         return true;
     }

@@ -4,6 +4,7 @@
 #include "hv/cpu.h"
 #include "hv/guest.h"
 #include "hv/machine.h"
+#include "hv/selftest.h"
 #include "hv/summary.h"
 #include "hv/vcpu.h"
 #include "vmx/x86.h"
@@ -33,6 +34,7 @@ static void unlink_next(struct cpu *cpu)
 
 static noreturn void idle(void)
 {
+    selftest_idle();
     cpu_unblock_nmis(); /* an NMI exit leaves them blocked, and an NMI is what ends this */
     for (;;)
         __asm__ volatile("cli; hlt");

@@ -7,4 +7,8 @@
 /* The faults of root mode itself; returns when another one, or none, is asked for. */
 void selftest_root(const struct handover *handover);
 
+/* What a CPU without guests does before it idles: with HANDOVER_SELFTEST_NMI, disturb the others.
+ */
+void selftest_idle(void);
+
 #endif

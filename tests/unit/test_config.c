@@ -212,7 +212,7 @@ static const struct {
     {"debug_port = 0x402\n" G, "1: bad debug_port '0x402' (allowed: 0xe9, none)"},
     {"debug_port = yes\n" G, "1: bad debug_port 'yes'"},
     {"selftest = maybe\n" G,
-     "1: bad selftest 'maybe' (allowed: none, exception, stack, entry, silent-cpu)"},
+     "1: bad selftest 'maybe' (allowed: none, exception, stack, entry, silent-cpu, nmi)"},
     {"disable = warp\n" G, "1: unknown feature to disable 'warp' (allowed: ept-1g, ept-2m, ept-ad"},
     {"disable = ept-1g,,ept-2m\n" G, "1: unknown feature to disable ''"},
     {"disable = ept-1g,\n" G, "1: disable ends with a comma"},
