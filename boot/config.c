@@ -70,6 +70,15 @@ static const struct choice disable_choices[] = {
     {"timer-save", HANDOVER_NO_PREEMPTION_TIMER_SAVE},
     {"x2apic", HANDOVER_NO_X2APIC},
     {"nx-huge", HANDOVER_NX_HUGE},
+    {"ve", HANDOVER_NO_VE},
+    {"vmfunc", HANDOVER_NO_VMFUNC},
+    {"pml", HANDOVER_NO_PML},
+    {"apicv", HANDOVER_NO_APICV},
+    {"direct-interrupts", HANDOVER_NO_DIRECT_INTERRUPTS},
+    {"tsc-deadline", HANDOVER_NO_TSC_DEADLINE},
+    {"pku", HANDOVER_NO_PKU},
+    {"pcid", HANDOVER_NO_PCID},
+    {"invpcid", HANDOVER_NO_INVPCID},
 };
 
 static const struct choice selftest_choices[] = {

@@ -12,11 +12,12 @@
 
 enum {
     HANDOVER_MAGIC = 0x4c505254, /* "TRPL" */
-    HANDOVER_VERSION = 1,
+    HANDOVER_VERSION = 2,
     HANDOVER_MAX_REGIONS = 512,
     HANDOVER_MAX_CPUS = 256,
     HANDOVER_MAX_GUESTS = 64,
     HANDOVER_MAX_SEGMENTS = 8,
+    HANDOVER_MAX_VCPUS = 32, /* of one guest */
     HANDOVER_NAME_LEN = 32,
     HANDOVER_ARGS_LEN = 256,
 };
@@ -63,8 +64,20 @@ struct handover_guest {
     uint64_t time_limit_ms;       /* 0 = none; CPU time after which the guest is stopped */
     uint32_t vcpus;
     uint32_t segment_count;
-    uint64_t entry; /* guest-virtual = guest-physical */
+    uint64_t entry;                    /* guest-virtual = guest-physical */
+    uint32_t interrupts;               /* enum handover_interrupts */
+    uint32_t repeat;                   /* how many times it runs, one after the other; at least 1 */
+    uint32_t cpu_count;                /* entries of cpus in use; 0 = the CPUs in turn */
+    uint16_t cpus[HANDOVER_MAX_VCPUS]; /* where vCPU i is pinned: entry i % cpu_count */
+    uint16_t pad[2];
     struct handover_segment segments[HANDOVER_MAX_SEGMENTS];
+};
+
+/* How a guest's interrupts reach it. */
+enum handover_interrupts {
+    HANDOVER_INTERRUPTS_AUTO = 0, /* direct where its vCPUs own their CPUs, else virtual */
+    HANDOVER_INTERRUPTS_DIRECT,   /* by the CPU through the guest's IDT, without exits */
+    HANDOVER_INTERRUPTS_VIRTUAL,  /* by a virtual APIC */
 };
 
 enum handover_pixel_format {
@@ -99,6 +112,15 @@ enum handover_disable {
     HANDOVER_NO_PREEMPTION_TIMER_SAVE = 1u << 6,
     HANDOVER_NO_X2APIC = 1u << 7,
     HANDOVER_NX_HUGE = 1u << 8, /* treat the CPU as subject to the iTLB multihit erratum */
+    HANDOVER_NO_VE = 1u << 9,
+    HANDOVER_NO_VMFUNC = 1u << 10,
+    HANDOVER_NO_PML = 1u << 11,
+    HANDOVER_NO_APICV = 1u << 12, /* APIC-register virtualization, virtual-interrupt delivery */
+    HANDOVER_NO_DIRECT_INTERRUPTS = 1u << 13,
+    HANDOVER_NO_TSC_DEADLINE = 1u << 14,
+    HANDOVER_NO_PKU = 1u << 15,
+    HANDOVER_NO_PCID = 1u << 16,
+    HANDOVER_NO_INVPCID = 1u << 17,
 };
 
 /* Faults that the configuration can ask for, to see what is said and done about them. */

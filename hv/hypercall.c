@@ -94,12 +94,19 @@ static uintptr_t slow_exit(struct vcpu *vcpu)
 }
 
 hypercall_fast_function *const hypercall_fast_functions[TRAPLINE_HC_COUNT] = {
-    [TRAPLINE_HC_NOP] = fast_nop,       [TRAPLINE_HC_TRAP] = fast_trap,
-    [TRAPLINE_HC_PROT1] = fast_prot1,   [TRAPLINE_HC_PROTN] = fast_protn,
-    [TRAPLINE_HC_UNPROT] = fast_unprot, [TRAPLINE_HC_DIRTY] = fast_dirty,
-    [TRAPLINE_HC_MAP2] = fast_map2,     [TRAPLINE_HC_UNMAP2] = fast_unmap2,
-    [TRAPLINE_HC_TRACK] = fast_track,   [TRAPLINE_HC_PRINT] = fast_print,
-    [TRAPLINE_HC_EXIT] = slow_exit,     [TRAPLINE_HC_STATS] = fast_stats,
+    [TRAPLINE_HC_NOP] = fast_nop,
+    [TRAPLINE_HC_TRAP] = fast_trap,
+    [TRAPLINE_HC_PROT1] = fast_prot1,
+    [TRAPLINE_HC_PROTN] = fast_protn,
+    [TRAPLINE_HC_UNPROT] = fast_unprot,
+    [TRAPLINE_HC_DIRTY] = fast_dirty,
+    [TRAPLINE_HC_MAP2] = fast_map2,
+    [TRAPLINE_HC_UNMAP2] = fast_unmap2,
+    [TRAPLINE_HC_TRACK] = fast_track,
+    [TRAPLINE_HC_PRINT] = fast_print,
+    [TRAPLINE_HC_EXIT] = slow_exit,
+    [TRAPLINE_HC_STATS] = fast_stats,
+    [TRAPLINE_HC_VCPU_START... TRAPLINE_HC_LISTEN] = slow_exit,
 };
 
 bool hypercall_exit(struct vcpu *vcpu)

@@ -7,10 +7,33 @@
 typedef unsigned long long ull;
 
 static const char *const hypercall_names[TRAPLINE_HC_COUNT] = {
-    [TRAPLINE_HC_NOP] = "nop",     [TRAPLINE_HC_TRAP] = "trap",     [TRAPLINE_HC_PROT1] = "prot1",
-    [TRAPLINE_HC_PROTN] = "protn", [TRAPLINE_HC_UNPROT] = "unprot", [TRAPLINE_HC_DIRTY] = "dirty",
-    [TRAPLINE_HC_MAP2] = "map2",   [TRAPLINE_HC_UNMAP2] = "unmap2", [TRAPLINE_HC_TRACK] = "track",
-    [TRAPLINE_HC_PRINT] = "print", [TRAPLINE_HC_EXIT] = "exit",     [TRAPLINE_HC_STATS] = "stats",
+    [TRAPLINE_HC_NOP] = "nop",
+    [TRAPLINE_HC_TRAP] = "trap",
+    [TRAPLINE_HC_PROT1] = "prot1",
+    [TRAPLINE_HC_PROTN] = "protn",
+    [TRAPLINE_HC_UNPROT] = "unprot",
+    [TRAPLINE_HC_DIRTY] = "dirty",
+    [TRAPLINE_HC_MAP2] = "map2",
+    [TRAPLINE_HC_UNMAP2] = "unmap2",
+    [TRAPLINE_HC_TRACK] = "track",
+    [TRAPLINE_HC_PRINT] = "print",
+    [TRAPLINE_HC_EXIT] = "exit",
+    [TRAPLINE_HC_STATS] = "stats",
+    [TRAPLINE_HC_VCPU_START] = "vcpu start",
+    [TRAPLINE_HC_PARK] = "park",
+    [TRAPLINE_HC_UNPARK] = "unpark",
+    [TRAPLINE_HC_DOORBELL] = "doorbell",
+    [TRAPLINE_HC_MULTI] = "multi",
+    [TRAPLINE_HC_VIEW_CREATE] = "view create",
+    [TRAPLINE_HC_VIEW_DESTROY] = "view destroy",
+    [TRAPLINE_HC_VIEW_PROT] = "view prot",
+    [TRAPLINE_HC_VIEW_PROTN] = "view protn",
+    [TRAPLINE_HC_VIEW_SWITCH] = "view switch",
+    [TRAPLINE_HC_OFFER] = "offer",
+    [TRAPLINE_HC_ACCEPT] = "accept",
+    [TRAPLINE_HC_WITHDRAW] = "withdraw",
+    [TRAPLINE_HC_RING] = "ring",
+    [TRAPLINE_HC_LISTEN] = "listen",
 };
 
 static const char *const denial_names[DENIAL_COUNT] = {

@@ -15,9 +15,10 @@
 #include <stdint.h>
 
 enum {
-    TRAPLINE_ABI_VERSION = 1,
+    TRAPLINE_ABI_VERSION = 2,
     TRAPLINE_PAGE_SIZE = 4096,
     TRAPLINE_PAGE_SHIFT = 12,
+    TRAPLINE_RAISED_BITS = 1024,
     TRAPLINE_VECTOR_TRAP = 20, /* where a forbidden access is delivered (the SDM's #VE) */
 };
 
@@ -40,6 +41,28 @@ enum trapline_hypercall {
     TRAPLINE_HC_PRINT = 9,  /* (text, bytes) -> bytes */
     TRAPLINE_HC_EXIT = 10,  /* (code) does not return */
     TRAPLINE_HC_STATS = 11, /* (struct trapline_stats *) -> 0 */
+
+    /* Several vCPUs. */
+    TRAPLINE_HC_VCPU_START = 12, /* (vcpu, entry, stack, argument) -> 0 */
+    TRAPLINE_HC_PARK = 13,       /* (ticks) -> 1 unparked, 0 time is over; 0 ticks: no limit */
+    TRAPLINE_HC_UNPARK = 14,     /* (vcpu) -> 0 */
+    TRAPLINE_HC_DOORBELL = 15,   /* (vcpu, vector) -> 0; an interrupt for that vCPU */
+
+    TRAPLINE_HC_MULTI = 16, /* (struct trapline_call *, count) -> 0, or error and RDX = index */
+
+    /* Views: more sets of protections over the same memory; 0 is the one that PROT works on. */
+    TRAPLINE_HC_VIEW_CREATE = 17,  /* () -> view, 1 to 511 */
+    TRAPLINE_HC_VIEW_DESTROY = 18, /* (view) -> 0 */
+    TRAPLINE_HC_VIEW_PROT = 19,    /* (page, pages, access, view) -> 0; takes away and gives back */
+    TRAPLINE_HC_VIEW_PROTN = 20,   /* (list, count, access | form, view) -> 0, or error and index */
+    TRAPLINE_HC_VIEW_SWITCH = 21,  /* (view) -> 0; what VMFUNC does without an exit */
+
+    /* Channels: pages shared by two guests that both want it. */
+    TRAPLINE_HC_OFFER = 22,    /* (name, page, pages, access) -> channel */
+    TRAPLINE_HC_ACCEPT = 23,   /* (name, address, pages) -> channel, RDX = pages */
+    TRAPLINE_HC_WITHDRAW = 24, /* (channel) -> 0 */
+    TRAPLINE_HC_RING = 25,     /* (channel) -> 0; a doorbell at the other side */
+    TRAPLINE_HC_LISTEN = 26,   /* (channel, vcpu, vector) -> 0; where rings of it go, 0: unpark */
     TRAPLINE_HC_COUNT
 };
 
@@ -62,11 +85,21 @@ struct trapline_range {
     uint64_t pages; /* at least 1 */
 };
 
+/* One call of a MULTI list, which is in RAM that the guest may read and write. */
+struct trapline_call {
+    uint64_t number; /* enum trapline_hypercall: a primitive */
+    uint64_t argument[4];
+    int64_t result;  /* written by the hypervisor for each call that was executed */
+    uint64_t second; /* the call's RDX */
+    uint64_t pad;
+};
+
 /* Errors: the result in RAX is one of these, negated. */
 enum trapline_error {
     TRAPLINE_EPERM = 1,   /* not at CPL 0 */
     TRAPLINE_ENOENT = 2,  /* no page there: outside RAM, or an alias that is not mapped */
     TRAPLINE_ENOMEM = 12, /* the guest's table budget is used up */
+    TRAPLINE_EAGAIN = 11, /* not now: see the call */
     TRAPLINE_EFAULT = 14, /* a buffer or list is outside RAM, or its protection forbids the use */
     TRAPLINE_EEXIST = 17, /* the alias is mapped already */
     TRAPLINE_EINVAL = 22, /* misaligned, wraps around, an access that cannot be, a bad form */
@@ -80,6 +113,11 @@ enum trapline_feature {
     TRAPLINE_FEATURE_AD = 1u << 1,        /* DIRTY uses the EPT's dirty bits, no fault per page */
     TRAPLINE_FEATURE_EPT_2M = 1u << 2,
     TRAPLINE_FEATURE_EPT_1G = 1u << 3,
+    TRAPLINE_FEATURE_VE = 1u << 4,     /* TRAP is delivered by the CPU (#VE), without an exit */
+    TRAPLINE_FEATURE_VMFUNC = 1u << 5, /* views are switched by VMFUNC, without an exit */
+    TRAPLINE_FEATURE_PML = 1u << 6,    /* DIRTY may read the CPU's page-modification log */
+    TRAPLINE_FEATURE_APICV = 1u << 7,  /* interrupts of a shared CPU: virtual-interrupt delivery */
+    TRAPLINE_FEATURE_DIRECT = 1u << 8, /* this guest's vCPUs own their CPUs' interrupts */
 };
 
 /*
@@ -95,8 +133,15 @@ struct trapline_trap_area {
     uint64_t qualification; /* SDM table "Exit Qualification for EPT Violations" */
     uint64_t linear;        /* guest-linear address */
     uint64_t physical;      /* guest-physical address */
-    uint16_t eptp_index;
+    uint16_t eptp_index;    /* the view */
     uint16_t pad[3];
+    /*
+     * What the CPU has not: pages whose protection another vCPU raised since the translations of
+     * this one were dropped last, as bit (page number % TRAPLINE_RAISED_BITS). A fault on a page
+     * whose bit is set may be stale, by an old translation, and is tried again once; no fault on
+     * another page is.
+     */
+    uint64_t raised[16];
 };
 
 /* Bits of the qualification that a handler looks at. */
