@@ -5,7 +5,12 @@
  * the processor ignores in every entry; bits 10, 11, 57, 58, 60 and 61 belong to features that are
  * not used here and stay 0. Bit 7 tells a leaf from a table where the level allows both; in a 4 KiB
  * leaf it is ignored, and set there too, so that one bit says at each level that a page is mapped,
- * also while its protection is none. Bit 63 keeps a violation from being converted to a #VE.
+ * also while its protection is none.
+ *
+ * Bit 63 keeps a violation from being converted to a #VE (SDM 25.5.7.1). Where conversion is in use
+ * (ept_features.ve) it is clear in exactly those leaves that allow less than their full rights and
+ * of which the CPU is told all that they allow: there a violation is the guest's own TRAP. It is
+ * set everywhere else, so that what concerns the hypervisor exits.
  */
 #ifndef TRAPLINE_EPT_ENTRY_H
 #define TRAPLINE_EPT_ENTRY_H
@@ -53,7 +58,7 @@ static inline uint64_t entry_access_bits(unsigned access)
                                          << ENTRY_SOFT_SHIFT;
 }
 
-/* The bits, hardware's too, that are not set in a leaf with access bits. */
+/* The bits that say access, hardware's too, and that are not set in a leaf with access bits. */
 static inline uint64_t entry_drop_bits(uint64_t bits)
 {
     uint64_t drop = ENTRY_ACCESS & ~bits;
@@ -99,12 +104,26 @@ static inline uint64_t entry_hardware(const struct ept *ept, uint64_t entry, uin
     return hardware;
 }
 
+/*
+ * ENTRY_SUPPRESS_VE or 0, as it has to be in a leaf with these access bits, full rights as bits of
+ * ENTRY_ACCESS, and hardware rights (only those of writing and fetching count).
+ */
+static inline uint64_t entry_suppress(const struct ept *ept, uint64_t bits, uint64_t full,
+                                      uint64_t hardware)
+{
+    bool told = !(((bits >> ENTRY_SOFT_SHIFT) ^ hardware) & (ENTRY_W | ENTRY_X));
+
+    return ENTRY_SUPPRESS_VE & ~(bits != full && told ? ept->converts : 0);
+}
+
 /* The entry that gives a leaf access bits (within its full rights). */
 static inline uint64_t entry_with_access(const struct ept *ept, uint64_t entry, uint64_t bits,
                                          unsigned level)
 {
-    return (entry & ~(ENTRY_ACCESS | ENTRY_HARDWARE)) | bits |
-           entry_hardware(ept, entry, bits, level);
+    uint64_t hardware = entry_hardware(ept, entry, bits, level);
+
+    return (entry & ~(ENTRY_ACCESS | ENTRY_HARDWARE | ENTRY_SUPPRESS_VE)) | bits | hardware |
+           entry_suppress(ept, bits, entry_full_bits(entry), hardware);
 }
 
 /*

@@ -30,12 +30,14 @@ int ept_init(struct ept *ept, const struct ept_env *env, const struct ept_featur
         .virt_offset = env->virt_offset,
         .valid_access = VALID_ACCESS | (features->exec_only ? VALID_EXEC_ONLY : 0),
         .write_protects = features->accessed_dirty ? 0 : ENTRY_TRACKED,
+        .converts = features->ve && features->accessed_dirty ? ENTRY_SUPPRESS_VE : 0,
     };
+    ept->features.ve = ept->converts != 0;
     for (unsigned access = 0; access <= EPT_ACCESS_RWX; access++) {
         bool valid = ept_access_check(ept, access) == EPT_OK;
 
         ept->need[access] = valid ? entry_access_bits(access) | ENTRY_LEAF : ~0ull;
-        ept->drop[access] = entry_drop_bits(entry_access_bits(access));
+        ept->drop[access] = entry_drop_bits(entry_access_bits(access)) | ept->converts;
     }
     /* A 1 GiB leaf is split by way of 2 MiB leaves. */
     ept->features.page_1g = features->page_1g && features->page_2m;

@@ -59,6 +59,7 @@ struct ept_features {
         accessed_dirty; /* hardware sets dirty flags; else writes are tracked by write-protection */
     bool exec_only;
     bool nx_huge; /* huge pages are never executable in hardware (iTLB multihit erratum) */
+    bool ve;      /* let the CPU convert violations of lowered pages to #VE; needs accessed_dirty */
 };
 
 struct ept_env {
@@ -125,6 +126,7 @@ struct ept {
     uint64_t limit_pages;
     uint64_t virt_offset;
     uint64_t write_protects; /* the entry bit that withholds write until the first write, or 0 */
+    uint64_t converts;       /* the entry bit that a leaf which may raise #VE does not have, or 0 */
     volatile uint64_t *pdpt;
     volatile uint64_t ***index; /* [GiB][2 MiB]: the page table; a void table where there is none */
     struct ept_table **tables;  /* [GiB][2 MiB] */

@@ -19,18 +19,6 @@ static const uint64_t ept_fast_allow[EPT_ACCESS_RWX + 1] = {
     FAST_X, FAST_R | FAST_X, FAST_W | FAST_X, FAST_R | FAST_W | FAST_X,
 };
 
-/* By enum ept_access: what protecting to it clears; 0 for what is not always possible. */
-static const uint64_t ept_fast_drop[EPT_ACCESS_RWX + 1] = {
-    ENTRY_ACCESS | ENTRY_HARDWARE,
-    FAST_W | FAST_X | ENTRY_W | ENTRY_X,
-    0,
-    FAST_X | ENTRY_X,
-    0,
-    FAST_W | ENTRY_W,
-    0,
-    0,
-};
-
 /* The 4 KiB leaf of a page number, or NULL. */
 static inline volatile uint64_t *ept_fast_slot(const struct ept *ept, uint64_t page)
 {
@@ -45,19 +33,20 @@ static inline volatile uint64_t *ept_fast_slot(const struct ept *ept, uint64_t p
 /* ept_protect() of one page that only takes rights away. access: enum ept_access, 0 to 7. */
 static inline bool ept_fast_lower(struct ept *ept, uint64_t gpa, unsigned access)
 {
-    volatile uint64_t *slot = ept_fast_slot(ept, ept_page_number(gpa));
-    uint64_t allow = ept_fast_allow[access], drop = ept_fast_drop[access];
+    uint64_t page = ept_page_number(gpa);
+    uint64_t need = ept->need[access], drop = ept->drop[access];
+    volatile uint64_t *slot;
     uint64_t old;
 
-    if (!slot)
+    if (page >= ept->limit_pages)
         return false;
+    slot = ept_slot_4k(ept, page);
     old = *slot;
-    if ((old & allow) != allow || !(old & drop))
+    if ((need & ~old) || !(old & drop & ENTRY_HARDWARE))
         return false;
     entry_clear(slot, drop);
-    /* Only a right that is taken away needs a flush (SDM 28.3.3.4: bits 2:0 from 1 to 0). */
-    if (old & drop & ENTRY_HARDWARE)
-        ept->flush_owed = true;
+    /* A right is taken away: SDM 28.3.3.4, bits 2:0 from 1 to 0. */
+    ept->flush_owed = true;
     return true;
 }
 
@@ -74,7 +63,7 @@ static inline bool ept_fast_raise(struct ept *ept, uint64_t gpa)
     table = ept_table_of(ept, page);
     if (table->hint == (page & (EPT_ENTRIES - 1)) && table->flags == TABLE_SPLIT)
         return false;
-    entry_raise(slot, ENTRY_ACCESS | ENTRY_HARDWARE);
+    entry_raise(slot, ENTRY_ACCESS | ENTRY_HARDWARE | ENTRY_SUPPRESS_VE);
     return true;
 }
 

@@ -86,7 +86,7 @@ void ept_protect_list(struct ept *ept, const uint64_t *gpas, const ept_slot *slo
                       unsigned access)
 {
     uint64_t need = entry_access_bits(access);
-    uint64_t drop = entry_drop_bits(need);
+    uint64_t drop = ept->drop[access];
     uint64_t any = 0;
 
     if (!need) {
@@ -98,8 +98,8 @@ void ept_protect_list(struct ept *ept, const uint64_t *gpas, const ept_slot *slo
         for (size_t i = 0; i < count; i++) {
             uint64_t old = *slots[i];
 
-            /* Some right may have to be raised, or nothing changes: the long way. */
-            if ((old & need) != need || !(old & drop)) {
+            /* Some right may have to be raised, or the CPU is told nothing new: the long way. */
+            if ((old & need) != need || !(old & drop & ENTRY_HARDWARE)) {
                 ept_protect(ept, gpas[i], 1, access);
                 continue;
             }

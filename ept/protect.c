@@ -122,25 +122,29 @@ static void protect_run(struct ept *ept, volatile uint64_t *slots, uint64_t coun
 {
     uint64_t drop = entry_drop_bits(want);
     struct ept_sum sum;
+    uint64_t hardware;
+    uint64_t suppress;
     uint64_t bits;
     bool alike;
 
     if (!want) {
-        if (lower_run(slots, count, drop) & drop & ENTRY_HARDWARE)
+        if (lower_run(slots, count, drop | ept->converts) & drop & ENTRY_HARDWARE)
             ept->flush_owed = true;
         return;
     }
     sum = ept_sum(slots, count);
     alike = !((sum.any ^ sum.all) & ENTRY_FULL);
     bits = alike ? want & entry_full_bits(sum.all) : want;
-    if (!(bits & ~sum.all)) {
+    hardware = entry_hardware(ept, 0, bits, level);
+    suppress = entry_suppress(ept, bits, entry_full_bits(sum.all), hardware);
+    if (!(bits & ~sum.all) && (alike || !ept->converts)) {
         if (!(sum.any & drop))
             return;
-        lower_run(slots, count, drop);
+        lower_run(slots, count, drop | (ENTRY_SUPPRESS_VE ^ suppress));
         if (sum.any & drop & ENTRY_HARDWARE)
             ept->flush_owed = true;
     } else if (alike && !(sum.any & drop) && !(sum.any & ept->write_protects)) {
-        raise_run(slots, count, bits | entry_hardware(ept, 0, bits, level));
+        raise_run(slots, count, bits | hardware | suppress);
     } else {
         for (; count; count--, slots++)
             protect_leaf(ept, slots, level, want);
@@ -330,12 +334,12 @@ int ept_protect(struct ept *ept, uint64_t gpa, uint64_t pages, unsigned access)
         volatile uint64_t *slot = ept_slot_4k(ept, page);
         uint64_t old = *slot;
 
-        uint64_t lost = old & ept->drop[access];
+        uint64_t drop = ept->drop[access];
 
-        if (lost && !(ept->need[access] & ~old)) {
-            entry_clear(slot, lost);
-            if (lost & ENTRY_HARDWARE)
-                ept->flush_owed = true;
+        /* What the CPU is told always changes here, so that a flush is owed (28.3.3.4). */
+        if ((old & drop & ENTRY_HARDWARE) && !(ept->need[access] & ~old)) {
+            entry_clear(slot, drop);
+            ept->flush_owed = true;
             return EPT_OK;
         }
     }
@@ -357,7 +361,7 @@ int ept_unprotect(struct ept *ept, uint64_t gpa, uint64_t pages)
             const struct ept_table *table = ept_table_of(ept, page);
             uint64_t bits = entry_full_bits(old);
 
-            entry_raise(slot, bits | bits >> ENTRY_SOFT_SHIFT);
+            entry_raise(slot, bits | bits >> ENTRY_SOFT_SHIFT | ENTRY_SUPPRESS_VE);
             /* A table whose hint became plain must look for another. */
             if (table->hint == (page & (EPT_ENTRIES - 1)) && table->flags == TABLE_SPLIT)
                 ept_settle(ept, page, false);

@@ -9,11 +9,14 @@
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
 
-static const struct ept_features modern = {true, true, true, true, false};
-static const struct ept_features no_dirty = {true, true, false, true, false};
-static const struct ept_features small_only = {false, false, true, true, false};
-static const struct ept_features nx_huge = {true, true, true, true, true};
-static const struct ept_features plain = {true, false, true, false, false};
+static const struct ept_features modern = {true, true, true, true, false, false};
+static const struct ept_features no_dirty = {true, true, false, true, false, false};
+static const struct ept_features small_only = {false, false, true, true, false, false};
+static const struct ept_features nx_huge = {true, true, true, true, true, false};
+static const struct ept_features plain = {true, false, true, false, false, false};
+
+static const struct ept_features converting = {true, true, true, true, false, true};
+static const struct ept_features converting_nx = {true, true, true, true, true, true};
 
 #define EPT (&world->ept)
 

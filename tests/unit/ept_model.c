@@ -132,6 +132,8 @@ void check_page(uint64_t page)
     if (want->access & ~walk.rights & EPT_ACCESS_X)
         assert_true(shape->features.nx_huge && t.level > 1);
     assert_false(want->access & ~walk.rights & EPT_ACCESS_R);
+    assert_int_equal(t.entry >> 63, !(shape->features.ve && shape->features.accessed_dirty &&
+                                      want->access != want->full && walk.rights == want->access));
     if (walk.rights)
         assert_int_equal(walk.hpa, want->host * PAGE);
 }

@@ -563,17 +563,23 @@ static void run(const struct shape *with)
 static void test_random(void **state)
 {
     static const struct shape shapes[] = {
-        {{true, false, true, true, false}, 4096, 8192, "2 MiB, dirty flags"},
-        {{true, false, false, true, false}, 4096, 8192, "2 MiB, no dirty flags"},
-        {{false, false, true, false, false}, 2048, 4096, "4 KiB only, no execute-only"},
-        {{true, false, true, true, true}, 4096, 8192, "2 MiB, huge pages not executable"},
-        {{true, true, true, true, false}, 2 * PAGES_1G, 3 * PAGES_1G, "1 GiB, dirty flags"},
-        {{true, true, false, true, true},
+        {{true, false, true, true, false, false}, 4096, 8192, "2 MiB, dirty flags"},
+        {{true, false, false, true, false, false}, 4096, 8192, "2 MiB, no dirty flags"},
+        {{false, false, true, false, false, false}, 2048, 4096, "4 KiB only, no execute-only"},
+        {{true, false, true, true, true, false}, 4096, 8192, "2 MiB, huge pages not executable"},
+        {{true, true, true, true, false, false}, 2 * PAGES_1G, 3 * PAGES_1G, "1 GiB, dirty flags"},
+        {{true, true, false, true, true, false},
          2 * PAGES_1G,
          3 * PAGES_1G,
          "1 GiB, no dirty flags, huge pages not executable"},
-        {{true, false, true, true, false}, 16 * 1024 + 77, 32 * 1024, "2 MiB, an odd end"},
-        {{true, false, false, false, true}, 1024, 4096, "2 MiB, little of everything"},
+        {{true, false, true, true, false, false}, 16 * 1024 + 77, 32 * 1024, "2 MiB, an odd end"},
+        {{true, false, false, false, true, false}, 1024, 4096, "2 MiB, little of everything"},
+        {{true, false, true, true, false, true}, 4096, 8192, "2 MiB, #VE"},
+        {{true, true, true, true, true, true},
+         2 * PAGES_1G,
+         3 * PAGES_1G,
+         "1 GiB, #VE, huge pages not executable"},
+        {{true, false, false, true, true, true}, 4096, 8192, "#VE asked for without dirty flags"},
     };
     const char *seed = getenv("SEED");
     uint64_t number = seed ? strtoull(seed, NULL, 0) : SEED;

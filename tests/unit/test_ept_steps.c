@@ -214,10 +214,9 @@ static const struct scenario scenarios[] = {
 };
 
 static const struct ept_features feature_sets[] = {
-    {true, true, true, true, false},
-    {true, true, false, false, false},
-    {true, true, true, true, true},
-    {true, false, false, true, true},
+    {true, true, true, true, false, false}, {true, true, false, false, false, false},
+    {true, true, true, true, true, false},  {true, false, false, true, true, false},
+    {true, true, true, true, false, true},  {true, true, true, true, true, true},
 };
 
 static uint8_t *old_memory;
