@@ -181,16 +181,19 @@ help:
 #> make format        clang-format all C sources; make check-format only looks
 #> make clean         remove build/
 #>
-#> Variables of make run (make image takes GUEST, ARGS, CONF, MEM, GUEST_MEM and VCPUS, too):
+#> Variables of make run (make image takes those of the guest, CONF and MEM, too):
 #>   ENGINE=bochs|kvm   the emulator; by itself kvm where nested VMX works, else bochs
 #>   MODEL=name         the CPU: of Bochs (tigerlake) or what QEMU's -cpu takes (host)
 #>   CPUS=n             CPUs of the machine (1)
 #>   MEM=MiB            memory of the machine (512)
 #>   GUEST=name|file    the guest: one of guest/workloads or an ELF file (bench)
-#>   GUEST_MEM=MiB      memory of the guest (by MEM: 192 of 512)
+#>   GUEST_MEM=MiB      memory of the guest (by MEM: 192 of 512, shared by the copies)
 #>   VCPUS=n            virtual CPUs of the guest (1)
+#>   PIN=0,2            the CPUs that its virtual CPUs are pinned to, in turn (all CPUs)
+#>   COPIES=n           how many guests of this kind at once (1)
+#>   REPEAT=n           how many times each runs, one after the other (1)
 #>   ARGS="..."         the guest's arguments
-#>   CONF=file          a trapline.conf of your own instead of GUEST, GUEST_MEM, VCPUS and ARGS;
+#>   CONF=file          a trapline.conf of your own instead of all that is the guest's;
 #>                      images are looked up beside it and in build/guests
 #>   BOCHS=path         another Bochs
 #>   OVMF=path          another UEFI firmware for the emulator

@@ -13,7 +13,7 @@
 enum {
     CONFIG_PATH_LEN = 128,
     CONFIG_ERROR_LEN = 256,
-    CONFIG_MAX_VCPUS = HANDOVER_MAX_CPUS,
+    CONFIG_MAX_REPEAT = 1000000,
     CONFIG_DEBUG_PORT_AUTO = -1, /* use the emulators' debug port where it answers */
     CONFIG_DEBUG_PORT = 0xe9,
     CONFIG_DEFAULT_BAUD = 115200,
@@ -32,6 +32,10 @@ struct config_guest {
     uint64_t tables;        /* bytes for EPT tables, multiple of 4 KiB, 0 = by the memory's size */
     uint64_t time_limit_ms; /* 0 = none */
     uint32_t vcpus;
+    uint32_t interrupts; /* enum handover_interrupts */
+    uint32_t repeat;     /* how many times it runs, at least 1 */
+    uint32_t cpu_count;  /* of cpus; 0 = the CPUs that run guests, in turn */
+    uint16_t cpus[HANDOVER_MAX_VCPUS];
     uint32_t line; /* of the section's heading */
 };
 
@@ -47,8 +51,8 @@ struct config {
 };
 
 /*
- * Read a configuration of size bytes. Lines may end in LF or CR LF, the last one in nothing; an
- * UTF-8 byte order mark at the start is skipped.
+ * Read a configuration of size bytes. A section with copies = n becomes n guests. Lines may end in
+ * LF or CR LF, the last one in nothing; an UTF-8 byte order mark at the start is skipped.
  *
  * Returns 0 and fills *config, or -1 and leaves "trapline.conf:LINE: what is wrong (what is
  * allowed)" in error (CONFIG_ERROR_LEN bytes).

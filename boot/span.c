@@ -102,6 +102,22 @@ bool span_number_with_unit(struct span span, const struct span_unit *units, size
     return false;
 }
 
+bool span_next_in_list(struct span *list, struct span *item)
+{
+    size_t comma = 0;
+
+    if (list->at == NULL)
+        return false;
+    while (comma < list->length && list->at[comma] != ',')
+        comma++;
+    *item = span_trim((struct span){list->at, comma});
+    if (comma < list->length)
+        *list = (struct span){list->at + comma + 1, list->length - comma - 1};
+    else
+        list->at = NULL;
+    return true;
+}
+
 void span_copy(char *to, struct span span)
 {
     for (size_t i = 0; i < span.length; i++)

@@ -33,6 +33,12 @@ bool span_number(struct span span, uint64_t *value);
 bool span_number_with_unit(struct span span, const struct span_unit *units, size_t count,
                            uint64_t *value);
 
+/*
+ * Take the first item off a list with commas, without the blanks around it; false once the last one
+ * (which may be empty) was taken. list changes.
+ */
+bool span_next_in_list(struct span *list, struct span *item);
+
 /* Copy it to a string; to has room for span.length + 1 bytes. */
 void span_copy(char *to, struct span span);
 

@@ -189,7 +189,7 @@ class SettingsTest(unittest.TestCase):
         self.environment = mock.patch.dict(os.environ, {}, clear=False)
         self.environment.start()
         for name in ("ENGINE", "BOCHS", "CPUS", "MEM", "CONF", "GUEST", "ARGS", "VCPUS",
-                     "GUEST_MEM", "TIMEOUT"):
+                     "COPIES", "REPEAT", "PIN", "GUEST_MEM", "TIMEOUT"):
             os.environ.pop(name, None)
 
     def tearDown(self):
@@ -240,9 +240,24 @@ class SettingsTest(unittest.TestCase):
 
     def test_conf_and_guest_exclude_each_other(self):
         os.environ["CONF"] = "x.conf"
-        os.environ["ARGS"] = "x"
-        with self.assertRaisesRegex(UsageError, "CONF= and ARGS="):
-            settings.choose_volume(ROOT, 512, "halt")
+        for name in ("ARGS", "COPIES", "REPEAT", "PIN"):
+            with mock.patch.dict(os.environ, {name: "1"}):
+                with self.assertRaisesRegex(UsageError, f"CONF= and {name}="):
+                    settings.choose_volume(ROOT, 512, "halt")
+
+    def test_many_guests(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "guests").mkdir()
+            (Path(folder) / "guests" / "w.elf").write_bytes(b"")
+            os.environ.update(GUEST="w", COPIES="6", REPEAT="50", PIN="0, 2", VCPUS="2")
+            text = settings.choose_volume(Path(folder), 512, "halt").conf.decode()
+            for line in ("memory = 32M", "vcpus = 2", "copies = 6", "repeat = 50", "cpus = 0, 2"):
+                self.assertIn(line + "\n", text)
+            for name, wrong in (("PIN", "0,"), ("PIN", "one"), ("COPIES", "65"), ("REPEAT", "0"),
+                                ("VCPUS", "33")):
+                with mock.patch.dict(os.environ, {name: wrong}):
+                    with self.assertRaisesRegex(UsageError, f"{name}={wrong}"):
+                        settings.choose_volume(Path(folder), 512, "halt")
 
 
 class FolderTest(unittest.TestCase):

@@ -57,6 +57,9 @@ static void defaults(void **state)
     assert_int_equal(config.guests[0].vcpus, 1);
     assert_int_equal(config.guests[0].time_limit_ms, 0);
     assert_int_equal(config.guests[0].tables, 0);
+    assert_int_equal(config.guests[0].interrupts, HANDOVER_INTERRUPTS_AUTO);
+    assert_int_equal(config.guests[0].repeat, 1);
+    assert_int_equal(config.guests[0].cpu_count, 0);
 }
 
 static void everything(void **state)
@@ -73,7 +76,10 @@ static void everything(void **state)
          "[guest first] # one\n"
          "image = /a/b\\c.elf\n"
          "memory = 0x10 MiB\n"
-         "vcpus = 256\n"
+         "vcpus = 32\n"
+         "cpus = 3 ,0x10,255, 3\n"
+         "interrupts = Direct\n"
+         "repeat = 1000\n"
          "args = -n 5#6 \"q\"  # six\n"
          "time_limit = 250ms\n"
          "tables = 64K\n"
@@ -81,6 +87,9 @@ static void everything(void **state)
          "image = \"\\with blank#.elf\" # quoted\n"
          "args = \" # kept \"\n"
          "time_limit = 3\n"
+         "interrupts = virtual\n"
+         "cpus = 7\n"
+         "copies = 1\n"
          "memory = 1g");
     assert_int_equal(config.on_exit, HANDOVER_RESET);
     assert_int_equal(config.serial_port, 0x2f8);
@@ -91,7 +100,14 @@ static void everything(void **state)
     assert_string_equal(config.guests[0].name, "first");
     assert_string_equal(config.guests[0].image, "\\a\\b\\c.elf");
     assert_int_equal(config.guests[0].memory, 16 << 20);
-    assert_int_equal(config.guests[0].vcpus, 256);
+    assert_int_equal(config.guests[0].vcpus, 32);
+    assert_int_equal(config.guests[0].interrupts, HANDOVER_INTERRUPTS_DIRECT);
+    assert_int_equal(config.guests[0].repeat, 1000);
+    assert_int_equal(config.guests[0].cpu_count, 4);
+    assert_int_equal(config.guests[0].cpus[0], 3);
+    assert_int_equal(config.guests[0].cpus[1], 16);
+    assert_int_equal(config.guests[0].cpus[2], 255);
+    assert_int_equal(config.guests[0].cpus[3], 3);
     assert_string_equal(config.guests[0].args, "-n 5#6 \"q\"");
     assert_int_equal(config.guests[0].time_limit_ms, 250);
     assert_int_equal(config.guests[0].tables, 65536);
@@ -100,6 +116,8 @@ static void everything(void **state)
     assert_string_equal(config.guests[1].image, "\\with blank#.elf");
     assert_string_equal(config.guests[1].args, " # kept ");
     assert_int_equal(config.guests[1].time_limit_ms, 3000);
+    assert_int_equal(config.guests[1].interrupts, HANDOVER_INTERRUPTS_VIRTUAL);
+    assert_int_equal(config.guests[1].cpu_count, 1);
     assert_int_equal(config.guests[1].memory, 1 << 30);
 }
 
@@ -182,8 +200,9 @@ static const struct {
      "3: unknown key 'speed' (allowed: on_exit, serial, baud, debug_port, disable, selftest)"},
     {"= 3\n" G, "1: unknown key ''"},
     {"serialx = 3\n" G, "1: unknown key 'serialx'"},
-    {G "colour = red\n", "3: unknown key of a guest 'colour' (allowed: image, memory, vcpus, args, "
-                         "time_limit, tables)"},
+    {G "colour = red\n",
+     "3: unknown key of a guest 'colour' (allowed: image, memory, vcpus, cpus, args, "
+     "time_limit, tables, interrupts, repeat, copies)"},
     {G "serial = none\n", "3: must come before the first [guest NAME]: 'serial'"},
     {"memory = 8\n" G, "1: must come after a [guest NAME]: 'memory'"},
     {"serial = none\nserial = com1\n" G, "2: a second 'serial'"},
@@ -215,7 +234,7 @@ static const struct {
      "1: bad selftest 'maybe' (allowed: none, exception, stack, entry, silent-cpu, nmi)"},
     {"disable = warp\n" G, "1: unknown feature to disable 'warp' (allowed: ept-1g, ept-2m, ept-ad"},
     {"disable = ept-1g,,ept-2m\n" G, "1: unknown feature to disable ''"},
-    {"disable = ept-1g,\n" G, "1: disable ends with a comma"},
+    {"disable = ept-1g,\n" G, "1: unknown feature to disable ''"},
     {"disable = ept-1g ept-2m\n" G, "1: unknown feature to disable 'ept-1g ept-2m'"},
     {G "memory = 6\n", "3: bad memory size '6' (allowed: a multiple of 2M from 8M on"},
     {G "memory = 9\n", "3: bad memory size '9'"},
@@ -230,9 +249,31 @@ static const struct {
     {G "memory = 18446744073709551616\n", "3: bad memory size '18446744073709551616'"},
     {G "memory = 99999999999999999999999999999999999999999\n",
      "3: bad memory size '9999999999999999999999999999999999999999...'"},
-    {G "vcpus = 0\n", "3: bad number of vcpus '0' (allowed: 1 to 256)"},
-    {G "vcpus = 257\n", "3: bad number of vcpus '257'"},
+    {G "vcpus = 0\n", "3: bad number of vcpus '0' (allowed: 1 to 32)"},
+    {G "vcpus = 33\n", "3: bad number of vcpus '33'"},
     {G "vcpus = two\n", "3: bad number of vcpus 'two'"},
+    {G "cpus = 0,256\n", "3: bad CPU '256' (allowed: numbers from 0 to 255, separated by commas)"},
+    {G "cpus = 0,\n", "3: bad CPU ''"},
+    {G "cpus = 0 1\n", "3: bad CPU '0 1'"},
+    {G "cpus = -1\n", "3: bad CPU '-1'"},
+    {G "cpus = all\n", "3: bad CPU 'all'"},
+    {G "cpus = 0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0\n",
+     "3: too many CPUs (allowed: 32)"},
+    {G "interrupts = none\n", "3: bad interrupts 'none' (allowed: auto, direct, virtual)"},
+    {G "repeat = 0\n", "3: bad repeat '0' (allowed: 1 to 1000000)"},
+    {G "repeat = 1000001\n", "3: bad repeat '1000001'"},
+    {G "repeat = often\n", "3: bad repeat 'often'"},
+    {G "copies = 0\n", "3: bad number of copies '0' (allowed: 1 to 64)"},
+    {G "copies = 65\n", "3: bad number of copies '65'"},
+    {G "copies = 4294967297\n", "3: bad number of copies '4294967297'"},
+    {"[guest b]\nimage = x\n" G "copies = 64\n", "3: too many guests (allowed: 64)"},
+    {G "copies = 64\n[guest b]\nimage = x\n", "4: too many guests (allowed: 64)"},
+    {"[guest a-2]\nimage = x\n" G "copies = 2\n",
+     "3: a second guest 'a-2' (the first is in line 1)"},
+    {G "copies = 2\n[guest a-2]\nimage = x\n", "4: a second guest 'a-2' (the first is in line 1)"},
+    {"[guest 123456789012345678901234567890]\nimage = x\ncopies = 2\n",
+     "1: the name of copy '123456789012345678901234567890-2' is too long (allowed: 31 characters)"},
+    {"[guest 12345678901234567890123456789]\nimage = x\ncopies = 10\n", "1: the name of copy"},
     {G "time_limit = 5m\n", "3: bad time_limit '5m' (allowed: seconds, or with ms or s; 0 = none)"},
     {G "time_limit = 18446744073709551615\n", "3: bad time_limit '18446744073709551615'"},
     {G "tables = 6000K1\n", "3: bad size of tables '6000K1'"},
@@ -325,8 +366,41 @@ static void too_many_guests(void **state)
     assert_string_equal(error, "trapline.conf:129: too many guests (allowed: 64)");
 }
 
+static void copies(void **state)
+{
+    (void)state;
+    good("[guest first]\nimage = x\n"
+         "[guest w]\nimage = y\nmemory = 16\nvcpus = 2\ncpus = 1,2,3\nargs = go\nrepeat = 5\n"
+         "copies = 12\n"
+         "[guest 12345678901234567890123456789]\nimage = z\ncopies = 2\n");
+    assert_int_equal(config.guest_count, 15);
+    assert_string_equal(config.guests[0].name, "first");
+    assert_string_equal(config.guests[14].name, "12345678901234567890123456789-2");
+    assert_string_equal(config.guests[14].image, "\\z");
+    for (unsigned i = 0; i < 12; i++) {
+        const struct config_guest *guest = &config.guests[1 + i];
+        char name[HANDOVER_NAME_LEN];
+
+        snprintf(name, sizeof(name), "w-%u", i + 1);
+        assert_string_equal(guest->name, name);
+        assert_string_equal(guest->image, "\\y");
+        assert_string_equal(guest->args, "go");
+        assert_int_equal(guest->memory, 16 << 20);
+        assert_int_equal(guest->vcpus, 2);
+        assert_int_equal(guest->repeat, 5);
+        assert_int_equal(guest->line, 3);
+        assert_int_equal(guest->cpu_count, 3);
+        for (unsigned v = 0; v < 2; v++) /* all copies' vCPUs go through the list in turn */
+            assert_int_equal(guest->cpus[v], 1 + (2 * i + v) % 3);
+    }
+    good("[guest a]\nimage = x\ncopies = 64\n");
+    assert_int_equal(config.guest_count, HANDOVER_MAX_GUESTS);
+    assert_string_equal(config.guests[63].name, "a-64");
+}
+
 static const char sample[] = "\xef\xbb\xbf# c\r\non_exit = halt\nserial = 0x2f8\nbaud = 9600\n"
                              "disable = ept-1g, nx-huge\n[guest a] # c\nimage = \"\\a b\"\n"
+                             "cpus = 1, 2\ncopies = 2\nrepeat = 3\n"
                              "memory = 64 MiB\nvcpus = 2\nargs = x y # z\ntime_limit = 5 ms\n"
                              "tables = 1M\n[guest b]\nimage = /y";
 
@@ -368,7 +442,9 @@ static void random_mutations(void **state)
         for (uint32_t i = 0; i < config.guest_count; i++) {
             const struct config_guest *guest = &config.guests[i];
             assert_true(guest->memory >= 8 << 20 && guest->memory % (2 << 20) == 0);
-            assert_true(guest->vcpus >= 1 && guest->vcpus <= CONFIG_MAX_VCPUS);
+            assert_true(guest->vcpus >= 1 && guest->vcpus <= HANDOVER_MAX_VCPUS);
+            assert_true(guest->repeat >= 1 && guest->repeat <= CONFIG_MAX_REPEAT);
+            assert_true(guest->cpu_count <= HANDOVER_MAX_VCPUS);
             assert_true(guest->image[0] == '\\' && guest->image[1] != '\0');
         }
     }
@@ -387,6 +463,7 @@ int main(void)
         cmocka_unit_test(a_zero_byte_is_an_error),
         cmocka_unit_test(long_values),
         cmocka_unit_test(too_many_guests),
+        cmocka_unit_test(copies),
         cmocka_unit_test(every_truncation),
         cmocka_unit_test(random_mutations),
     };

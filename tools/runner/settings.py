@@ -1,6 +1,7 @@
 """The settings of a run, from the environment (make passes its variables on)."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,10 @@ DEFAULT_MEM = 512
 DEFAULT_TIMEOUT = 180
 MEM_MIN = 64
 KVM_MODEL = "host"
+VCPUS_MAX = 32
+COPIES_MAX = 64
+REPEAT_MAX = 1000000
+GUEST_SETTINGS = ("GUEST", "ARGS", "VCPUS", "GUEST_MEM", "COPIES", "REPEAT", "PIN")
 
 
 def number(name, default, low, high):
@@ -31,6 +36,14 @@ def number(name, default, low, high):
     if value is None or not low <= value <= high:
         raise UsageError(f"{name}={text}: a whole number from {low} to {high} is allowed")
     return value
+
+
+def cpu_list(name):
+    """The list of CPUs in the variable name, as trapline.conf wants it."""
+    text = os.environ.get(name, "").strip()
+    if text and not re.fullmatch(r"\d+(\s*,\s*\d+)*", text):
+        raise UsageError(f"{name}={text}: numbers of CPUs, separated by commas, are allowed")
+    return text
 
 
 def find_bochs():
@@ -66,12 +79,12 @@ class Volume:
 
 
 def choose_volume(build, mem, on_exit):
-    """The configuration by CONF, or the one made from GUEST, ARGS, VCPUS and GUEST_MEM."""
+    """The configuration by CONF, or the one made from GUEST and the other GUEST_SETTINGS."""
     guests = build / "guests"
     conf = os.environ.get("CONF", "").strip()
     args = os.environ.get("ARGS", "")
     if conf:
-        for name in ("GUEST", "ARGS", "VCPUS", "GUEST_MEM"):
+        for name in GUEST_SETTINGS:
             if os.environ.get(name):
                 raise UsageError(f"CONF= and {name}= exclude each other")
         try:
@@ -82,11 +95,17 @@ def choose_volume(build, mem, on_exit):
         images = conf_files(text, (Path(conf).resolve().parent, guests))
         return Volume(data, images, conf_on_exit(text), Path(conf).name, "")
     image = find_guest(os.environ.get("GUEST", "").strip() or DEFAULT_GUEST, guests)
-    memory = number("GUEST_MEM", default_guest_memory(mem), GUEST_MIN_MIB, mem)
+    copies = number("COPIES", 1, 1, COPIES_MAX)
+    memory = number("GUEST_MEM", default_guest_memory(mem, copies), GUEST_MIN_MIB, mem)
     if memory % MIB_UNIT:
         raise UsageError(f"GUEST_MEM={memory}: a multiple of {MIB_UNIT} is allowed")
-    vcpus = number("VCPUS", 1, 1, 256)
-    name, text = guest_conf(image, memory, vcpus, args, on_exit)
+    vcpus = number("VCPUS", 1, 1, VCPUS_MAX)
+    repeat = number("REPEAT", 1, 1, REPEAT_MAX)
+    more = [(key, value) for key, value in (("copies", copies), ("repeat", repeat)) if value > 1]
+    cpus = cpu_list("PIN")
+    if cpus:
+        more.append(("cpus", cpus))
+    name, text = guest_conf(image, memory, vcpus, args, on_exit, more)
     return Volume(text.encode(), {f"{FOLDER}/{name}.elf": image}, on_exit, name, args)
 
 

@@ -14,14 +14,14 @@ HOST_MIB = 320  # what a machine of 512 MiB or more keeps from its guest
 ARGS_MAX = 255
 
 
-def default_guest_memory(machine_mib):
-    """MiB for the one guest of a machine: most of a large one, three eighths of a small one."""
-    mib = max(machine_mib - HOST_MIB, machine_mib * 3 // 8)
+def default_guest_memory(machine_mib, guests=1):
+    """MiB for each guest of a machine: most of a large one for all, three eighths of a small one."""
+    mib = max(machine_mib - HOST_MIB, machine_mib * 3 // 8) // guests
     return max(mib // MIB_UNIT * MIB_UNIT, GUEST_MIN_MIB)
 
 
-def guest_conf(image, memory_mib, vcpus, args, on_exit):
-    """The guest's name and the text of a trapline.conf for it alone."""
+def guest_conf(image, memory_mib, vcpus, args, on_exit, more=()):
+    """The guest's name and the text of a trapline.conf for it alone. more: (key, value) of others."""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(image).stem)[:31]
     if any(not " " <= c <= "~" for c in args):
         raise UsageError("ARGS: only printable ASCII text is allowed")
@@ -37,6 +37,7 @@ def guest_conf(image, memory_mib, vcpus, args, on_exit):
             f"memory = {memory_mib}M\n"
             f"vcpus = {vcpus}\n"
             f"args = {quoted}\n")
+    text += "".join(f"{key} = {value}\n" for key, value in more)
     return name, text
 
 
