@@ -26,6 +26,7 @@ UNIT_test_preflight := boot/preflight.c boot/text.c hv/format.c vmx/caps.c vmx/c
 UNIT_test_space := boot/space.c hv/paging.c
 UNIT_test_policy_cpuid := hv/policy_cpuid.c
 UNIT_test_policy_msr := hv/policy_msr.c
+UNIT_test_vapic := hv/vapic.c hv/vapic_timer.c
 UNIT_test_mtrr := hv/mtrr.c
 EPT_TESTED := tests/unit/ept_world.c ept/alias.c ept/dirty.c ept/ept.c ept/list.c ept/map.c \
 	ept/memory.c ept/merge.c ept/protect.c ept/table.c
