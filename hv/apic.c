@@ -179,6 +179,11 @@ void apic_send_nmi(uint32_t id)
     send(id, ICR_NMI | ICR_ASSERT);
 }
 
+void apic_send_fixed(uint32_t id, uint8_t vector)
+{
+    send(id, ICR_ASSERT | vector);
+}
+
 void apic_send_init(uint32_t id)
 {
     send(id, ICR_INIT | ICR_ASSERT);

@@ -10,7 +10,8 @@
 
 enum {
     APIC_SPURIOUS_VECTOR = 0xff,
-    APIC_XAPIC_IDS = 255, /* xAPIC mode reaches the identifiers below; 255 is the broadcast */
+    APIC_WAKE_VECTOR = 0xfe, /* ends an idle CPU's wait, and nothing else */
+    APIC_XAPIC_IDS = 255,    /* xAPIC mode reaches the identifiers below; 255 is the broadcast */
 };
 
 /*
@@ -30,6 +31,7 @@ uint32_t apic_id(void);
 
 /* Interprocessor interrupts to one CPU. page: the 4 KiB page below 1 MiB where it starts. */
 void apic_send_nmi(uint32_t id);
+void apic_send_fixed(uint32_t id, uint8_t vector);
 void apic_send_init(uint32_t id);
 void apic_send_startup(uint32_t id, uint8_t page);
 

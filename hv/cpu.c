@@ -4,6 +4,7 @@
 #include "hv/console.h"
 #include "hv/cpu_setup.h"
 #include "hv/exception.h"
+#include "hv/flush.h"
 #include "hv/machine.h"
 #include "hv/machine_check.h"
 #include "hv/memory.h"
@@ -155,6 +156,38 @@ void cpu_kick(struct cpu *cpu)
     apic_send_nmi(cpu->apic_id);
 }
 
+void cpu_wake(struct cpu *cpu)
+{
+    if (!atomic_load(&cpu->idle))
+        return;
+    this_cpu()->ipis_sent++;
+    apic_send_fixed(cpu->apic_id, APIC_WAKE_VECTOR);
+}
+
+void cpu_make_look(struct cpu *cpu)
+{
+    if (atomic_load(&cpu->idle))
+        cpu_wake(cpu);
+    else
+        cpu_kick(cpu);
+}
+
+void cpu_wait(uint64_t deadline)
+{
+    const volatile uint64_t *interrupts = &this_cpu()->interrupts;
+    uint64_t before = *interrupts;
+
+    if (!deadline) {
+        /* STI holds interrupts back until HLT has begun (SDM volume 2, STI). */
+        __asm__ volatile("sti; hlt; cli" : : : "memory");
+        return;
+    }
+    __asm__ volatile("sti" : : : "memory");
+    while (*interrupts == before && rdtsc() < deadline)
+        __builtin_ia32_pause();
+    __asm__ volatile("cli" : : : "memory");
+}
+
 void cpu_leave_vmx(void)
 {
     struct cpu *cpu = this_cpu();
@@ -180,6 +213,8 @@ void cpu_handle_nmi(void)
     this_cpu()->nmis++;
     if (by != NO_CPU && by != (int)this_cpu()->index)
         park();
+    if (this_cpu()->current)
+        flush_catch_up(this_cpu()->current);
 }
 
 void cpu_handle_interrupt(unsigned vector)

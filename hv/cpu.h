@@ -52,7 +52,9 @@ struct cpu {
     /* Running guests; see vcpu.h. */
     uint64_t vmxon_region; /* physical; not 0 exactly while in VMX operation */
     struct vcpu *current;  /* whose VMCS is loaded, NULL = none */
-    struct vcpu *queue;    /* circular list of the vCPUs pinned here */
+    struct vcpu *queue;    /* circular list of the vCPUs pinned here; the tail */
+    unsigned vcpu_count;   /* in that list */
+    atomic_bool idle;      /* it has, or is about to find, nothing to run: cpu_wake() */
     uint64_t nmis;         /* NMIs taken, in root mode or as exits */
     uint64_t interrupts;   /* external interrupts taken */
     uint64_t ipis_sent;
@@ -89,7 +91,22 @@ void cpu_start_others(const struct handover *handover, void (*entry)(void));
 /* Make another CPU leave guest mode soon: an NMI. Counted in the caller's ipis_sent. */
 void cpu_kick(struct cpu *cpu);
 
-/* What this CPU does for an NMI, in root mode (from the IDT) and as a VM exit: count it. */
+/* If that CPU is idle, have it look again for something to run: by an interrupt. */
+void cpu_wake(struct cpu *cpu);
+
+/* Have another CPU look at what it runs, be it idle (an interrupt) or in a guest (an NMI). */
+void cpu_make_look(struct cpu *cpu);
+
+/*
+ * Wait with interrupts on until one comes or the TSC reaches deadline (0 = no limit); one that is
+ * pending already ends it at once. For an idle CPU, in root mode.
+ */
+void cpu_wait(uint64_t deadline);
+
+/*
+ * What this CPU does for an NMI, in root mode (from the IDT) and as a VM exit: count it, and drop
+ * the translations of the current vCPU's guest if that is asked for.
+ */
 void cpu_handle_nmi(void);
 
 /* What this CPU does for a machine check, in root mode or as a VM exit: report the banks and panic.

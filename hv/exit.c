@@ -30,8 +30,10 @@ enum {
 
 bool exit_stop(struct vcpu *vcpu, const char *why)
 {
-    dump_vcpu(vcpu);
-    guest_stop(vcpu->guest, "%s", why);
+    if (guest_begin_end(vcpu->guest)) {
+        dump_vcpu(vcpu);
+        guest_stop(vcpu->guest, "%s", why);
+    }
     return false;
 }
 
@@ -89,7 +91,7 @@ static bool exit_exception(struct vcpu *vcpu)
          * here. */
         cpu_unblock_nmis();
         exit_redeliver();
-        return true;
+        return vcpu->guest->state == GUEST_RUNNING; /* a kick may be meant to end its turn */
     }
     if (event.vector == VECTOR_MC) {
         cpu_handle_machine_check();

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "hv/console.h"
+#include "hv/cpu.h"
 #include "hv/memory.h"
 #include "hv/mtrr.h"
 #include "hv/vcpu.h"
@@ -57,7 +58,10 @@ static void pool_flush(void *ctx)
 {
     struct guest *guest = (struct guest *)((char *)ctx - offsetof(struct guest, pool));
 
-    flush_ept(guest->vcpus[0]);
+    if (guest->holder)
+        flush_ept(guest->holder);
+    else /* nothing has run yet */
+        ept_flushed(&guest->ept);
 }
 
 void *guest_ram(const struct guest *guest, uint64_t gpa)
@@ -174,7 +178,7 @@ static void set_entry(struct guest *guest, uint64_t table, unsigned index, uint6
  * The boot area: struct trapline_info, then page tables that map RAM and the alias window one to
  * one in 2 MiB pages, which every CPU with VMX has.
  */
-static uint64_t fill_boot_area(struct guest *guest)
+static void fill_boot_area(struct guest *guest)
 {
     uint64_t area = guest->ram_size - GUEST_BOOT_AREA;
     uint64_t pml4 = area + PAGE_SIZE;
@@ -205,7 +209,6 @@ static uint64_t fill_boot_area(struct guest *guest)
         for (unsigned i = 0; i < PT_ENTRIES; i++)
             set_entry(guest, pd + gib * PAGE_SIZE, i, (gpa + i * SIZE_2M) | PTE_LARGE);
     }
-    return area;
 }
 
 /* Round up to whole GiB. */
@@ -238,14 +241,28 @@ static bool reserve(struct guest *guest)
     return true;
 }
 
+static bool create_vcpus(struct guest *guest)
+{
+    for (unsigned i = 0; i < guest->config->vcpus; i++) {
+        guest->vcpus[i] = vcpu_create(guest, i, guest->ram_size - GUEST_BOOT_AREA);
+        if (!guest->vcpus[i])
+            return false;
+        guest->vcpu_count++;
+    }
+    atomic_store(&guest->vcpus_left, guest->vcpu_count);
+    guest->vcpus_started = 1;
+    fill_boot_area(guest);
+    return true;
+}
+
 struct guest *guest_create(const struct handover_guest *config, unsigned id)
 {
     uint64_t phys;
     struct guest *guest;
 
-    if (config->vcpus != 1) {
-        kprintf("trapline: guest %s: vcpus = %u: this version runs one vCPU a guest\n",
-                config->name, config->vcpus);
+    if (config->vcpus > GUEST_MAX_VCPUS) {
+        kprintf("trapline: guest %s: vcpus = %u: a guest can have %u\n", config->name,
+                config->vcpus, GUEST_MAX_VCPUS);
         return NULL;
     }
     phys = memory_alloc(sizeof(*guest), PAGE_SIZE);
@@ -260,6 +277,7 @@ struct guest *guest_create(const struct handover_guest *config, unsigned id)
     guest->alias_base = round_gib(config->memory);
     guest->alias_size = guest->alias_base;
     guest->features = vmx_setup.features;
+    atomic_store(&guest->flush_gen, 1); /* no vCPU has seen it: the first load of each flushes */
     guest->ept_env = (struct ept_env){
         .virt_offset = HANDOVER_DIRECT_BASE,
         .alloc = pool_alloc,
@@ -278,11 +296,9 @@ struct guest *guest_create(const struct handover_guest *config, unsigned id)
         kprintf("trapline: guest %s: 'tables' is too small for any page table\n", config->name);
     } else if (add_ram(guest)) {
         load_image(guest);
-        guest->vcpu_count = 1;
-        guest->vcpus[0] = vcpu_create(guest, 0, fill_boot_area(guest));
-        if (guest->vcpus[0])
+        if (create_vcpus(guest))
             return guest;
-        kprintf("trapline: guest %s: no memory for its vCPU\n", config->name);
+        kprintf("trapline: guest %s: no memory for its vCPUs\n", config->name);
     }
     guest_release(guest);
     memory_free(phys, sizeof(*guest));
@@ -365,28 +381,56 @@ bool guest_denied(struct guest *guest, enum guest_denial kind)
     return guest->denials[kind]++ == 0;
 }
 
-/* What a guest's end says and leaves behind, however it ended. */
-static void finish(struct guest *guest, enum guest_state state)
+bool guest_begin_end(struct guest *guest)
 {
+    enum guest_state running = GUEST_RUNNING;
+
+    if (!atomic_compare_exchange_strong(&guest->state, &running, GUEST_ENDING))
+        return false;
+    guest->ender = this_cpu();
+    return true;
+}
+
+/* Whether this CPU is to say how the guest ended; its last line gets its end first. */
+static bool begin_finish(struct guest *guest)
+{
+    if (!guest_begin_end(guest) && (guest->state != GUEST_ENDING || guest->ender != this_cpu()))
+        return false;
     if (guest->line_length) /* what it printed last, without its newline */
         guest_print(guest, "\n", 1);
-    guest->state = state;
+    return true;
+}
+
+/* All is said: have the vCPUs leave their CPUs, those that run by a kick. */
+static void finish(struct guest *guest, enum guest_state state)
+{
+    atomic_store(&guest->state, state);
+    for (unsigned i = 0; i < guest->vcpu_count; i++) {
+        struct vcpu *vcpu = guest->vcpus[i];
+
+        if (vcpu->cpu != this_cpu())
+            cpu_make_look(vcpu->cpu);
+    }
 }
 
 void guest_exit(struct guest *guest, int64_t code)
 {
-    finish(guest, GUEST_EXITED);
+    if (!begin_finish(guest))
+        return;
     guest->exit_code = code;
     kprintf("trapline: guest %s: exit code %lld\n", guest->config->name, (long long)code);
+    finish(guest, GUEST_EXITED);
 }
 
 void guest_stop(struct guest *guest, const char *format, ...)
 {
     va_list args;
 
-    finish(guest, GUEST_STOPPED);
+    if (!begin_finish(guest))
+        return;
     va_start(args, format);
     kvsnprintf(guest->stop_reason, sizeof(guest->stop_reason), format, args);
     va_end(args);
     kprintf("trapline: guest %s: stopped: %s\n", guest->config->name, guest->stop_reason);
+    finish(guest, GUEST_STOPPED);
 }

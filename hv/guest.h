@@ -14,10 +14,11 @@
 #include "guest/include/trapline/abi.h"
 #include "hv/lock.h"
 
+struct cpu;
 struct vcpu;
 
 enum {
-    GUEST_MAX_VCPUS = 1, /* one vCPU a guest in this version; the structures are per vCPU */
+    GUEST_MAX_VCPUS = HANDOVER_MAX_VCPUS,
     GUEST_PAGE_SHIFT = 12,
     GUEST_BLOCK_SHIFT = 21, /* RAM is allocated in 2 MiB blocks */
     GUEST_BLOCK_BYTES = 1 << GUEST_BLOCK_SHIFT,
@@ -28,6 +29,7 @@ enum {
 
 enum guest_state {
     GUEST_RUNNING,
+    GUEST_ENDING,  /* somebody is about to say how it ended */
     GUEST_EXITED,  /* by TRAPLINE_HC_EXIT: exit_code holds */
     GUEST_STOPPED, /* by the hypervisor: stop_reason holds */
 };
@@ -57,7 +59,8 @@ struct table_pool {
 struct guest {
     const struct handover_guest *config;
     unsigned id;
-    enum guest_state state;
+    _Atomic enum guest_state state;
+    struct cpu *ender; /* the CPU that says how it ended */
     int64_t exit_code;
     char stop_reason[96];
 
@@ -68,13 +71,18 @@ struct guest {
     uint64_t alias_size;
     uint32_t features; /* enum trapline_feature */
 
-    struct spinlock lock; /* guards ept and pool */
+    struct spinlock lock; /* guards ept, pool and vcpus_started: guest_lock() in flush.h */
+    struct vcpu *holder;  /* who had the lock last; NULL = nobody ever */
+    atomic_uint_fast64_t flush_gen; /* see flush.h */
     struct ept ept;
     struct ept_env ept_env;
     struct table_pool pool;
 
     struct vcpu *vcpus[GUEST_MAX_VCPUS];
     unsigned vcpu_count;
+    unsigned vcpus_started;         /* vCPUs that have run or are about to */
+    atomic_uint vcpus_left;         /* vCPUs that a CPU may still touch */
+    atomic_uint_fast64_t time_used; /* ticks, of all vCPUs */
 
     uint64_t denials[DENIAL_COUNT];
     char line[GUEST_LINE_LEN];
@@ -117,11 +125,18 @@ void guest_print(struct guest *guest, const char *text, size_t bytes);
 bool guest_denied(struct guest *guest, enum guest_denial kind);
 
 /*
- * End a guest: by itself with an exit code, or by the hypervisor with a reason (printf style). Its
- * vCPUs do not run again and its memory is given back by guest_release().
+ * End a guest: by itself with an exit code, or by the hypervisor with a reason (printf style). Only
+ * the first end counts. Its vCPUs leave their CPUs soon, each by itself, and do not run again; its
+ * memory is given back by guest_release().
  */
 void guest_exit(struct guest *guest, int64_t code);
 void guest_stop(struct guest *guest, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Be the one who ends the guest: true once, and then nobody else prints or sets how it ended.
+ * guest_stop() and guest_exit() do it by themselves; before them it is for who has more to say.
+ */
+bool guest_begin_end(struct guest *guest);
 
 /* Give back the memory of a guest that has ended; its configuration and counters stay. */
 void guest_release(struct guest *guest);

@@ -1,8 +1,10 @@
 #include "hv/hypercall.h"
 
+#include "hv/flush.h"
 #include "hv/guest.h"
 #include "hv/primitives.h"
 #include "hv/vcpu.h"
+#include "hv/vcpu_calls.h"
 #include "vmx/instructions.h"
 
 enum {
@@ -15,9 +17,9 @@ static int64_t hc_print(struct vcpu *vcpu, struct vmx_regs *regs)
     uint64_t text = regs->rdi, bytes = regs->rsi > PRINT_MAX ? PRINT_MAX : regs->rsi;
     bool readable;
 
-    spin_lock(&guest->lock);
+    guest_lock(vcpu);
     readable = guest_may_access(guest, text, bytes, EPT_ACCESS_R);
-    spin_unlock(&guest->lock);
+    guest_unlock(vcpu);
     if (!readable)
         return -TRAPLINE_EFAULT;
     for (uint64_t at = text, left = bytes; left;) {
@@ -42,7 +44,7 @@ static int64_t hc_stats(struct vcpu *vcpu, struct vmx_regs *regs)
         return -TRAPLINE_EINVAL;
     for (unsigned i = 0; i < guest->vcpu_count; i++)
         vcpu_sum_stats(guest->vcpus[i], &stats);
-    spin_lock(&guest->lock);
+    guest_lock(vcpu);
     stats.table_pages = guest->pool.used;
     stats.table_budget = guest->pool.pages;
     stats.splits = guest->ept.stats.splits;
@@ -50,7 +52,7 @@ static int64_t hc_stats(struct vcpu *vcpu, struct vmx_regs *regs)
     writable = guest_may_access(guest, regs->rdi, sizeof(stats), EPT_ACCESS_W);
     if (writable)
         guest_write(guest, regs->rdi, &stats, sizeof(stats));
-    spin_unlock(&guest->lock);
+    guest_unlock(vcpu);
     return writable ? 0 : -TRAPLINE_EFAULT;
 }
 
@@ -87,10 +89,18 @@ FAST(unmap2, primitive_unmap2)
 FAST(track, primitive_track)
 FAST(print, hc_print)
 FAST(stats, hc_stats)
+FAST(vcpu_start, vcpu_call_start)
+FAST(unpark, vcpu_call_unpark)
 
 static uintptr_t slow_exit(struct vcpu *vcpu)
 {
     return (uintptr_t)&vcpu->context | VMX_EXIT_SLOW;
+}
+
+/* Not to sleep is the fast tier's, to sleep the slow one's. */
+static uintptr_t fast_park(struct vcpu *vcpu)
+{
+    return vcpu_call_take_token(vcpu) ? complete(vcpu, 1) : slow_exit(vcpu);
 }
 
 hypercall_fast_function *const hypercall_fast_functions[TRAPLINE_HC_COUNT] = {
@@ -106,7 +116,21 @@ hypercall_fast_function *const hypercall_fast_functions[TRAPLINE_HC_COUNT] = {
     [TRAPLINE_HC_PRINT] = fast_print,
     [TRAPLINE_HC_EXIT] = slow_exit,
     [TRAPLINE_HC_STATS] = fast_stats,
-    [TRAPLINE_HC_VCPU_START... TRAPLINE_HC_LISTEN] = slow_exit,
+    [TRAPLINE_HC_VCPU_START] = fast_vcpu_start,
+    [TRAPLINE_HC_PARK] = fast_park,
+    [TRAPLINE_HC_UNPARK] = fast_unpark,
+    [TRAPLINE_HC_DOORBELL] = slow_exit,
+    [TRAPLINE_HC_MULTI] = slow_exit,
+    [TRAPLINE_HC_VIEW_CREATE] = slow_exit,
+    [TRAPLINE_HC_VIEW_DESTROY] = slow_exit,
+    [TRAPLINE_HC_VIEW_PROT] = slow_exit,
+    [TRAPLINE_HC_VIEW_PROTN] = slow_exit,
+    [TRAPLINE_HC_VIEW_SWITCH] = slow_exit,
+    [TRAPLINE_HC_OFFER] = slow_exit,
+    [TRAPLINE_HC_ACCEPT] = slow_exit,
+    [TRAPLINE_HC_WITHDRAW] = slow_exit,
+    [TRAPLINE_HC_RING] = slow_exit,
+    [TRAPLINE_HC_LISTEN] = slow_exit,
 };
 
 bool hypercall_exit(struct vcpu *vcpu)
@@ -116,6 +140,10 @@ bool hypercall_exit(struct vcpu *vcpu)
         complete(vcpu, -TRAPLINE_EPERM);
     } else if (vcpu->context.regs.rax == TRAPLINE_HC_EXIT) {
         guest_exit(vcpu->guest, (int64_t)vcpu->context.regs.rdi);
+        return false;
+    } else if (vcpu->context.regs.rax == TRAPLINE_HC_PARK) {
+        vcpu_skip_instruction();
+        vcpu_call_park(vcpu);
         return false;
     } else {
         vcpu->stats.refused_hypercalls++;

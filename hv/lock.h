@@ -18,6 +18,12 @@ static inline void spin_lock(struct spinlock *lock)
     }
 }
 
+/* Take the lock if it is free. */
+static inline bool spin_try_lock(struct spinlock *lock)
+{
+    return !atomic_exchange_explicit(&lock->held, true, memory_order_acquire);
+}
+
 /* Give the lock back; the caller holds it. */
 static inline void spin_unlock(struct spinlock *lock)
 {

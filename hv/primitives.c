@@ -46,7 +46,7 @@ int64_t primitive_prot1(struct vcpu *vcpu, struct vmx_regs *regs)
 
     if (access > EPT_ACCESS_RWX)
         return -TRAPLINE_EINVAL;
-    spin_lock(&vcpu->guest->lock);
+    guest_lock(vcpu);
     if (__builtin_expect(ept_fast_lower(ept, page, (unsigned)access), 1))
         return flush_and_unlock(vcpu, 0);
     return flush_and_unlock(vcpu, ept_protect(ept, page, 1, (unsigned)access));
@@ -56,9 +56,9 @@ int64_t primitive_unprot(struct vcpu *vcpu, struct vmx_regs *regs)
 {
     struct ept *ept = &vcpu->guest->ept;
 
-    spin_lock(&vcpu->guest->lock);
+    guest_lock(vcpu);
     if (__builtin_expect(regs->rsi == 1 && ept_fast_raise(ept, regs->rdi), 1)) {
-        spin_unlock(&vcpu->guest->lock); /* raising owes no flush */
+        guest_unlock(vcpu); /* raising owes no flush */
         return 0;
     }
     return flush_and_unlock(vcpu, ept_unprotect(ept, regs->rdi, regs->rsi));
@@ -68,7 +68,7 @@ int64_t primitive_track(struct vcpu *vcpu, struct vmx_regs *regs)
 {
     if (regs->rdx > 1)
         return -TRAPLINE_EINVAL;
-    spin_lock(&vcpu->guest->lock);
+    guest_lock(vcpu);
     return flush_and_unlock(vcpu,
                             ept_track(&vcpu->guest->ept, regs->rdi, regs->rsi, regs->rdx == 1));
 }
@@ -83,14 +83,14 @@ int64_t primitive_map2(struct vcpu *vcpu, struct vmx_regs *regs)
     if (alias < guest->alias_base || alias - guest->alias_base >= guest->alias_size ||
         pages > (guest->alias_size - (alias - guest->alias_base)) >> PAGE_SHIFT)
         return -TRAPLINE_EINVAL;
-    spin_lock(&guest->lock);
+    guest_lock(vcpu);
     return flush_and_unlock(vcpu,
                             ept_alias(&guest->ept, regs->rdi, pages, alias, (unsigned)regs->r10));
 }
 
 int64_t primitive_unmap2(struct vcpu *vcpu, struct vmx_regs *regs)
 {
-    spin_lock(&vcpu->guest->lock);
+    guest_lock(vcpu);
     return flush_and_unlock(vcpu, ept_unalias(&vcpu->guest->ept, regs->rdi, regs->rsi));
 }
 
@@ -135,7 +135,7 @@ int64_t primitive_dirty(struct vcpu *vcpu, struct vmx_regs *regs)
         return -TRAPLINE_EINVAL;
     if (capacity > pages)
         capacity = pages; /* there cannot be more */
-    spin_lock(&guest->lock);
+    guest_lock(vcpu);
     if (capacity > guest->ram_size / sizeof(uint64_t) || buffer >= guest->ram_size ||
         !guest_may_access(guest, buffer, capacity * sizeof(uint64_t), EPT_ACCESS_W))
         return flush_and_unlock(vcpu, -TRAPLINE_EFAULT);
@@ -183,15 +183,15 @@ static inline enum ept_fault decide(struct vcpu *vcpu, uint64_t qualification, u
 
     unsigned access = qualification & EPT_ACCESS_RWX;
 
-    spin_lock(&guest->lock);
+    guest_lock(vcpu);
     if (__builtin_expect(ept_fast_denied(&guest->ept, gpa, access), 1)) {
-        spin_unlock(&guest->lock);
+        guest_unlock(vcpu);
         return EPT_FAULT_DENIED;
     }
     fault = ept_fault(&guest->ept, gpa, access);
     if (guest->ept.flush_owed)
         flush_ept(vcpu);
-    spin_unlock(&guest->lock);
+    guest_unlock(vcpu);
     return fault;
 }
 

@@ -240,7 +240,7 @@ static __attribute__((noinline)) int64_t protn_long(struct vcpu *vcpu, struct vm
         }
         /* A short list is done in one exit; a long one lets the timer in after each chunk. */
         if (p->pause || p->count * entry_bytes(p->form) > sizeof(vcpu->protn_buffer->pages)) {
-            spin_unlock(&vcpu->guest->lock);
+            guest_unlock(vcpu);
             return HYPERCALL_AGAIN;
         }
     }
@@ -255,7 +255,7 @@ int64_t primitive_protn(struct vcpu *vcpu, struct vmx_regs *regs)
     struct protn_progress *p = &vcpu->protn;
     int64_t error;
 
-    spin_lock(&vcpu->guest->lock);
+    guest_lock(vcpu);
     if (goes_on(p, regs))
         return protn_long(vcpu, regs);
     p->active = false;

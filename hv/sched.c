@@ -19,6 +19,7 @@ void sched_add(struct cpu *cpu, struct vcpu *vcpu)
         vcpu->next = vcpu;
     }
     cpu->queue = vcpu; /* the tail: the next one to run is its successor */
+    cpu->vcpu_count++;
 }
 
 /* Take the successor of the tail out of this CPU's circle. */
@@ -30,54 +31,95 @@ static void unlink_next(struct cpu *cpu)
         cpu->queue = NULL;
     else
         cpu->queue->next = gone->next;
-}
-
-static noreturn void idle(void)
-{
-    selftest_idle();
-    cpu_unblock_nmis(); /* an NMI exit leaves them blocked, and an NMI is what ends this */
-    for (;;)
-        __asm__ volatile("cli; hlt");
+    cpu->vcpu_count--;
 }
 
 /*
- * A guest has ended on this CPU: give its memory back. Who ends the last one closes the machine's
- * run.
+ * The guest of this vCPU has ended. The CPU that lets the guest's last one go gives its memory
+ * back; the last guest's closes the machine's run.
  */
 static void retire(struct vcpu *vcpu)
 {
     struct guest *guest = vcpu->guest;
 
+    vcpu_unload(vcpu);
+    if (atomic_fetch_sub(&guest->vcpus_left, 1) != 1)
+        return;
     guest_release(guest);
     if (atomic_fetch_sub(&guests_alive, 1) == 1)
         machine_stop(summary_print());
 }
 
+/* The next vCPU after the tail that can run, which becomes the tail; NULL = none can. */
+static struct vcpu *pick(struct cpu *cpu)
+{
+    uint64_t now = rdtsc();
+
+    for (unsigned left = cpu->vcpu_count; left; left--) {
+        struct vcpu *vcpu = cpu->queue->next;
+
+        if (vcpu->guest->state != GUEST_RUNNING) {
+            unlink_next(cpu);
+            retire(vcpu);
+            continue;
+        }
+        cpu->queue = vcpu;
+        if (vcpu_is_runnable(vcpu, now))
+            return vcpu;
+    }
+    return NULL;
+}
+
+/* When the first of this CPU's sleepers is to wake up by itself; 0 = none is. */
+static uint64_t next_deadline(const struct cpu *cpu)
+{
+    const struct vcpu *vcpu = cpu->queue;
+    uint64_t first = 0;
+
+    for (unsigned left = cpu->vcpu_count; left; left--) {
+        if (vcpu->wake_at && atomic_load(&vcpu->state) == VCPU_SLEEPING &&
+            (!first || vcpu->wake_at < first))
+            first = vcpu->wake_at;
+        vcpu = vcpu->next;
+    }
+    return first;
+}
+
+/*
+ * Idle until there is a vCPU to run. Who makes one runnable does so first and then looks at idle;
+ * here it is the other way round, so that one of the two sees the other.
+ */
+static struct vcpu *wait_for_work(struct cpu *cpu)
+{
+    struct vcpu *vcpu;
+
+    selftest_idle();
+    cpu_unblock_nmis(); /* an NMI exit leaves them blocked, and an NMI may be what ends all this */
+    atomic_store(&cpu->idle, true);
+    while (!(vcpu = pick(cpu)))
+        cpu_wait(next_deadline(cpu));
+    atomic_store(&cpu->idle, false);
+    return vcpu;
+}
+
 struct vcpu *sched_next(void)
 {
     struct cpu *cpu = this_cpu();
+    struct vcpu *vcpu = pick(cpu);
 
-    while (cpu->queue) {
-        struct vcpu *vcpu = cpu->queue->next;
-
-        if (vcpu->guest->state == GUEST_RUNNING) {
-            cpu->queue = vcpu;
-            vcpu_load(vcpu);
-            return vcpu;
-        }
-        unlink_next(cpu);
-        retire(vcpu);
-    }
-    idle();
+    if (!vcpu)
+        vcpu = wait_for_work(cpu);
+    vcpu_load(vcpu);
+    return vcpu;
 }
 
 void sched_charge(struct vcpu *vcpu)
 {
-    uint64_t now = rdtsc();
+    uint64_t now = rdtsc(), spent = now - vcpu->slice_start;
+    uint64_t used = atomic_fetch_add(&vcpu->guest->time_used, spent) + spent;
 
-    vcpu->time_used += now - vcpu->slice_start;
     vcpu->slice_start = now;
-    if (vcpu->time_limit && vcpu->time_used > vcpu->time_limit)
+    if (vcpu->time_limit && used > vcpu->time_limit)
         guest_stop(vcpu->guest, "it ran for its time_limit of %llu ms",
                    (unsigned long long)vcpu->guest->config->time_limit_ms);
 }

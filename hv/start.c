@@ -57,11 +57,38 @@ static unsigned enter_root_everywhere(const struct handover *handover)
     return usable;
 }
 
-/* Make the guests and spread their vCPUs over the usable CPUs in turn. */
+/* The CPU for a vCPU: what the configuration says, else the usable CPUs in turn. */
+static struct cpu *place(const struct handover_guest *config, unsigned vcpu)
+{
+    static unsigned turn;
+
+    if (config->cpu_count) {
+        unsigned index = config->cpus[vcpu % config->cpu_count];
+
+        if (index < cpu_count && !problem[index])
+            return cpus[index];
+        kprintf("trapline: cannot start: guest %s: cpus names CPU %u, which %s\n", config->name,
+                index, index < cpu_count ? "runs no guests" : "does not exist");
+        machine_stop(1);
+    }
+    while (problem[turn % cpu_count])
+        turn++;
+    return cpus[turn++ % cpu_count];
+}
+
+static void print_guest(const struct guest *guest)
+{
+    kprintf("trapline: guest %s: %llu MiB, %u vCPU%s on CPU %u", guest->config->name,
+            (unsigned long long)(guest->ram_size >> 20), guest->vcpu_count,
+            guest->vcpu_count > 1 ? "s" : "", guest->vcpus[0]->cpu->index);
+    for (unsigned v = 1; v < guest->vcpu_count; v++)
+        kprintf(", %u", guest->vcpus[v]->cpu->index);
+    kprintf("%s%s\n", guest->config->args[0] ? ", args: " : "", guest->config->args);
+}
+
+/* Make the guests and queue their vCPUs. */
 static void create_guests(const struct handover *handover)
 {
-    unsigned cpu = 0;
-
     guest_count = handover->guest_count;
     for (unsigned i = 0; i < handover->guest_count; i++) {
         struct guest *guest = guest_create(&handover->guests[i], i);
@@ -71,15 +98,9 @@ static void create_guests(const struct handover *handover)
             machine_stop(1);
         }
         guests[i] = guest;
-        for (unsigned v = 0; v < guest->vcpu_count; v++) {
-            while (problem[cpu % cpu_count])
-                cpu++;
-            sched_add(cpus[cpu++ % cpu_count], guest->vcpus[v]);
-        }
-        kprintf("trapline: guest %s: %llu MiB, %u vCPU on CPU %u%s%s\n", guest->config->name,
-                (unsigned long long)(guest->ram_size >> 20), guest->vcpu_count,
-                guest->vcpus[0]->cpu->index, guest->config->args[0] ? ", args: " : "",
-                guest->config->args);
+        for (unsigned v = 0; v < guest->vcpu_count; v++)
+            sched_add(place(guest->config, v), guest->vcpus[v]);
+        print_guest(guest);
     }
     atomic_store(&guests_alive, guest_count);
 }

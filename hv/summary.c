@@ -45,21 +45,29 @@ static const char *const denial_names[DENIAL_COUNT] = {
 
 static void print_counts(const struct guest *guest)
 {
-    const struct vcpu_stats *s = &guest->vcpus[0]->stats;
+    uint64_t refused = 0;
 
     for (unsigned i = 0; i < EXIT_REASONS; i++) {
-        uint64_t count = i == EXIT_REASON_VMCALL ? vcpu_vmcalls(guest->vcpus[0]) : s->exits[i];
+        uint64_t count = 0;
 
+        for (unsigned v = 0; v < guest->vcpu_count; v++)
+            count += i == EXIT_REASON_VMCALL ? vcpu_vmcalls(guest->vcpus[v])
+                                             : guest->vcpus[v]->stats.exits[i];
         if (count)
             kprintf("trapline:   exits: %-32s %12llu\n", vmx_exit_name(i), (ull)count);
     }
     for (unsigned i = 0; i < TRAPLINE_HC_COUNT; i++) {
-        if (s->hypercalls[i])
-            kprintf("trapline:   hypercall %2u: %-25s %12llu\n", i, hypercall_names[i],
-                    (ull)s->hypercalls[i]);
+        uint64_t count = 0;
+
+        for (unsigned v = 0; v < guest->vcpu_count; v++)
+            count += guest->vcpus[v]->stats.hypercalls[i];
+        if (count)
+            kprintf("trapline:   hypercall %2u: %-25s %12llu\n", i, hypercall_names[i], (ull)count);
     }
-    if (s->refused_hypercalls)
-        kprintf("trapline:   refused hypercalls: %29llu\n", (ull)s->refused_hypercalls);
+    for (unsigned v = 0; v < guest->vcpu_count; v++)
+        refused += guest->vcpus[v]->stats.refused_hypercalls;
+    if (refused)
+        kprintf("trapline:   refused hypercalls: %29llu\n", (ull)refused);
     for (unsigned i = 0; i < DENIAL_COUNT; i++) {
         if (guest->denials[i])
             kprintf("trapline:   denied: %-31s %12llu\n", denial_names[i], (ull)guest->denials[i]);
@@ -74,7 +82,8 @@ int summary_print(void)
         const struct guest *guest = guests[i];
         struct trapline_stats sum = {0};
 
-        vcpu_sum_stats(guest->vcpus[0], &sum);
+        for (unsigned v = 0; v < guest->vcpu_count; v++)
+            vcpu_sum_stats(guest->vcpus[v], &sum);
         kprintf("trapline: summary of guest %s: ", guest->config->name);
         if (guest->state == GUEST_EXITED)
             kprintf("exit code %lld\n", (long long)guest->exit_code);

@@ -107,6 +107,44 @@ static void init_guest_state(struct vcpu *vcpu, uint64_t info)
     vcpu->context.regs.rdi = info;
 }
 
+/* How another vCPU wanted this one to start. */
+static void apply_start(struct vcpu *vcpu)
+{
+    const struct vcpu_start *start = &vcpu->start;
+
+    vmwrite(VMCS_GUEST_CR0, start->cr0);
+    vmwrite(VMCS_CR0_READ_SHADOW, start->cr0_shadow);
+    vmwrite(VMCS_GUEST_CR3, start->cr3);
+    vmwrite(VMCS_GUEST_CR4, start->cr4);
+    vmwrite(VMCS_CR4_READ_SHADOW, start->cr4_shadow);
+    vmwrite(VMCS_GUEST_EFER, start->efer);
+    if (vmx_setup.pat)
+        vmwrite(VMCS_GUEST_PAT, start->pat);
+    vmwrite(VMCS_GUEST_GDTR_BASE, start->gdtr_base);
+    vmwrite(VMCS_GUEST_GDTR_LIMIT, start->gdtr_limit);
+    vmwrite(VMCS_GUEST_IDTR_BASE, start->idtr_base);
+    vmwrite(VMCS_GUEST_IDTR_LIMIT, start->idtr_limit);
+    vmwrite(VMCS_GUEST_RIP, start->entry);
+    vmwrite(VMCS_GUEST_RSP, start->stack);
+    vcpu->context.regs.rdi = start->argument;
+}
+
+void vcpu_read_start(struct vcpu_start *start)
+{
+    start->cr0 = vmread(VMCS_GUEST_CR0);
+    start->cr0_shadow = vmread(VMCS_CR0_READ_SHADOW);
+    start->cr3 = vmread(VMCS_GUEST_CR3);
+    start->cr4 = vmread(VMCS_GUEST_CR4);
+    start->cr4_shadow = vmread(VMCS_CR4_READ_SHADOW);
+    start->efer = vmread(VMCS_GUEST_EFER);
+    if (vmx_setup.pat)
+        start->pat = vmread(VMCS_GUEST_PAT);
+    start->gdtr_base = vmread(VMCS_GUEST_GDTR_BASE);
+    start->gdtr_limit = vmread(VMCS_GUEST_GDTR_LIMIT);
+    start->idtr_base = vmread(VMCS_GUEST_IDTR_BASE);
+    start->idtr_limit = vmread(VMCS_GUEST_IDTR_LIMIT);
+}
+
 /* The CPU that runs this is the one that the vCPU is pinned to. */
 static void init_host_state(struct vcpu *vcpu)
 {
@@ -209,21 +247,26 @@ struct vcpu *vcpu_create(struct guest *guest, unsigned index, uint64_t info)
     init_fpu(vcpu->fpu);
     vcpu->vpid = (uint16_t)(guest->id * GUEST_MAX_VCPUS + index + 1); /* 0 is root mode's */
     vcpu->eptp = ept_pointer(&guest->ept);
+    atomic_store(&vcpu->state, index == 0 ? VCPU_RUNNABLE : VCPU_OFF);
     vcpu->time_limit = guest->config->time_limit_ms * cpu_tsc_per_ms;
     vcpu->dr6 = DR6_RESET;
     vcpu->xcr0 = XCR0_X87;
     return vcpu;
 }
 
+void vcpu_unload(struct vcpu *vcpu)
+{
+    struct cpu *cpu = vcpu->cpu;
+
+    atomic_store(&vcpu->loaded, false);
+    if (cpu->current == vcpu)
+        cpu->current = NULL;
+    vmclear(vcpu->vmcs);
+    flush_here(vcpu);
+}
+
 void vcpu_release(struct vcpu *vcpu)
 {
-    if (vcpu->cpu) {
-        /* Its EPTP and VPID may be used again by another guest: leave nothing cached under them. */
-        flush_ept(vcpu);
-        vmclear(vcpu->vmcs);
-        if (vcpu->cpu->current == vcpu)
-            vcpu->cpu->current = NULL;
-    }
     if (vcpu->vmcs)
         memory_free(vcpu->vmcs, vmx_caps_region_size(&vmx_setup.caps));
     if (vcpu->fpu)
@@ -284,15 +327,12 @@ static void restore_unswitched(struct vcpu *vcpu)
     restore_fpu(vcpu);
 }
 
-void vcpu_load(struct vcpu *vcpu)
+static void switch_vcpus(struct cpu *cpu, struct vcpu *previous, struct vcpu *vcpu)
 {
-    struct cpu *cpu = this_cpu();
-    struct vcpu *previous = cpu->current;
-
-    if (previous == vcpu)
-        return;
-    if (previous)
+    if (previous) {
         save_unswitched(previous);
+        atomic_store(&previous->loaded, false);
+    }
     cpu->current = vcpu;
     if (!vcpu->started) {
         vmclear(vcpu->vmcs);
@@ -301,6 +341,8 @@ void vcpu_load(struct vcpu *vcpu)
         init_controls(vcpu);
         init_host_state(vcpu);
         init_guest_state(vcpu, vcpu->info);
+        if (vcpu->index > 0)
+            apply_start(vcpu);
         vcpu->started = true;
     } else {
         vmptrld(vcpu->vmcs);
@@ -308,8 +350,55 @@ void vcpu_load(struct vcpu *vcpu)
     restore_unswitched(vcpu);
     if (vmx_setup.mitigations.ibpb)
         wrmsr(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+}
+
+void vcpu_load(struct vcpu *vcpu)
+{
+    struct cpu *cpu = this_cpu();
+    struct vcpu *previous = cpu->current;
+
+    if (previous == vcpu && atomic_load(&vcpu->loaded))
+        return;
+    if (previous != vcpu)
+        switch_vcpus(cpu, previous, vcpu);
+    atomic_store(&vcpu->loaded, true);
+    flush_catch_up(vcpu);
     vcpu_arm_timer(vcpu);
     vcpu->slice_start = rdtsc();
+    if (vcpu->parked) {
+        vcpu->parked = false;
+        vcpu->context.regs.rax = atomic_exchange(&vcpu->unparked, false);
+    }
+}
+
+void vcpu_sleep(struct vcpu *vcpu, uint64_t wake_at)
+{
+    sched_charge(vcpu);
+    vcpu->wake_at = wake_at;
+    atomic_store(&vcpu->loaded, false);
+    atomic_store(&vcpu->state, VCPU_SLEEPING);
+}
+
+void vcpu_wake(struct vcpu *vcpu)
+{
+    atomic_store(&vcpu->wake, true);
+    if (atomic_load(&vcpu->state) == VCPU_SLEEPING)
+        cpu_wake(vcpu->cpu);
+}
+
+bool vcpu_is_runnable(struct vcpu *vcpu, uint64_t now)
+{
+    switch (atomic_load(&vcpu->state)) {
+    case VCPU_RUNNABLE: return true;
+    case VCPU_SLEEPING: break;
+    default: return false;
+    }
+    if (!atomic_load(&vcpu->wake) && (!vcpu->wake_at || now < vcpu->wake_at))
+        return false;
+    /* A wake that comes from here on counts for the next sleep. */
+    atomic_store(&vcpu->wake, false);
+    atomic_store(&vcpu->state, VCPU_RUNNABLE);
+    return true;
 }
 
 uint64_t vcpu_vmcalls(const struct vcpu *vcpu)

@@ -4,6 +4,7 @@
 #ifndef TRAPLINE_HV_VCPU_H
 #define TRAPLINE_HV_VCPU_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -73,6 +74,20 @@ struct protn_buffer {
     ept_slot slots[PROTN_CHUNK];
 };
 
+enum vcpu_state {
+    VCPU_OFF,      /* VCPU_START has not come */
+    VCPU_STARTING, /* its start is being written */
+    VCPU_RUNNABLE,
+    VCPU_SLEEPING, /* until vcpu_wake() or wake_at */
+};
+
+/* What VCPU_START takes over from its caller, and its arguments. */
+struct vcpu_start {
+    uint64_t entry, stack, argument;
+    uint64_t cr0, cr0_shadow, cr3, cr4, cr4_shadow, efer, pat;
+    uint64_t gdtr_base, gdtr_limit, idtr_base, idtr_limit;
+};
+
 struct vcpu {
     struct vmx_context context; /* first: the stub works on it */
     struct guest *guest;
@@ -82,9 +97,18 @@ struct vcpu {
     uint16_t vpid;
     uint64_t vmcs; /* physical */
     uint64_t eptp;
-    uint64_t info; /* guest-physical address of its struct trapline_info */
-    bool started;  /* its VMCS has been filled in */
-    uint8_t tpr;   /* what CR8 shows: this version gives guests no interrupts to hold back */
+    uint64_t info;                 /* guest-physical address of its struct trapline_info */
+    bool started;                  /* its VMCS has been filled in */
+    atomic_uint state;             /* enum vcpu_state */
+    atomic_bool loaded;            /* its VMCS is current on its CPU; see flush.h */
+    atomic_bool waiting;           /* it spins for the guest's lock */
+    atomic_uint_fast64_t seen_gen; /* its translations are no older than this flush_gen */
+    atomic_bool wake;              /* vcpu_wake() has come */
+    atomic_bool unparked;          /* UNPARK has come, and no PARK has taken it */
+    bool parked;                   /* it sleeps in PARK, whose result it is owed */
+    uint64_t wake_at;              /* TSC value; 0 = no limit */
+    struct vcpu_start start;       /* of a vCPU that another one started */
+    uint8_t tpr; /* what CR8 shows: this version gives guests no interrupts to hold back */
 
     struct trapline_trap_area *trap_area; /* in guest RAM; NULL = no handler registered */
     struct protn_progress protn;
@@ -93,7 +117,6 @@ struct vcpu {
 
     /* Scheduling, in ticks of the TSC. */
     uint64_t slice_start;
-    uint64_t time_used;
     uint64_t time_limit; /* 0 = none */
 
     /* State that only a switch to another vCPU on the same CPU touches. */
@@ -109,8 +132,29 @@ struct vcpu {
  */
 struct vcpu *vcpu_create(struct guest *guest, unsigned index, uint64_t info);
 
-/* Clear its VMCS and give its memory back. Runs on the CPU that it was pinned to. */
+/*
+ * Take it off the CPU that it is pinned to, which runs this: clear its VMCS and leave nothing
+ * cached under its EPTP and VPID, which another guest may get.
+ */
+void vcpu_unload(struct vcpu *vcpu);
+
+/* Give its memory back. No CPU uses it any more. */
 void vcpu_release(struct vcpu *vcpu);
+
+/*
+ * Put the current vCPU, whose turn is then over, to sleep: until vcpu_wake(), which may have come
+ * already since it last woke up, or the TSC value wake_at (0 = no limit).
+ */
+void vcpu_sleep(struct vcpu *vcpu, uint64_t wake_at);
+
+/* Wake a vCPU up, from any CPU: it runs again, or its next vcpu_sleep() ends at once. */
+void vcpu_wake(struct vcpu *vcpu);
+
+/* Whether a vCPU can run now; one whose sleep is over is awake from then on. On its own CPU. */
+bool vcpu_is_runnable(struct vcpu *vcpu, uint64_t now);
+
+/* Take from the current vCPU what one that it starts begins with, but for its arguments. */
+void vcpu_read_start(struct vcpu_start *start);
 
 /* How many VMCALLs it made. */
 uint64_t vcpu_vmcalls(const struct vcpu *vcpu);

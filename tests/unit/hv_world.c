@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* syscall() */
 #include "tests/unit/hv_world.h"
 
 #include <setjmp.h>
@@ -5,6 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <asm/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -35,6 +40,7 @@ struct vmx_setup vmx_setup;
 uint64_t cpu_tsc_per_ms = 1000000;
 
 static struct handover_guest config;
+static struct cpu world_cpu;
 static struct vcpu nobody; /* whose turn it is when the guest's is over */
 
 /* What the CPU has cached since the last INVEPT. */
@@ -141,6 +147,22 @@ void sched_charge(struct vcpu *vcpu)
 
 void cpu_handle_nmi(void)
 {
+}
+
+void cpu_kick(struct cpu *cpu)
+{
+    (void)cpu;
+    fail_msg("an NMI to another CPU, and there is none");
+}
+
+void cpu_wake(struct cpu *cpu)
+{
+    (void)cpu;
+}
+
+void cpu_make_look(struct cpu *cpu)
+{
+    (void)cpu;
 }
 
 void cpu_unblock_nmis(void)
@@ -264,6 +286,8 @@ void world_open(const struct world_options *options)
         allocations[i].memory = NULL;
     }
     world = (struct hv_world){0};
+    world_cpu = (struct cpu){.self = &world_cpu, .current = NULL};
+    syscall(SYS_arch_prctl, ARCH_SET_GS, &world_cpu); /* for this_cpu() */
     memset(fake_vmcs, 0, sizeof(fake_vmcs));
     memset(cache, 0, sizeof(cache));
     vmx_setup = (struct vmx_setup){
@@ -290,6 +314,7 @@ void world_open(const struct world_options *options)
     if (!world.guest)
         fail_msg("%s", world.console);
     world.vcpu = world.guest->vcpus[0];
+    world.vcpu->cpu = &world_cpu;
     world.vcpu->context.timer_deadline = UINT64_MAX; /* its slice never ends */
     for (uint64_t i = 1; i < options->ram / BLOCK;
          i++) /* or crossing a block would prove nothing */
