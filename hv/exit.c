@@ -148,6 +148,8 @@ static bool exit_cpuid(struct vcpu *vcpu)
         .guest_cr4 = exit_cr4(),
         .rdtscp = vmx_setup.rdtscp,
         .invpcid = vmx_setup.invpcid,
+        .pku = vmx_setup.pku,
+        .pcid = vmx_setup.pcid,
         .xsaves = vmx_setup.xsaves,
         .pat = vmx_setup.pat,
         .raw = raw_cpuid,

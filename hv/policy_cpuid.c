@@ -51,6 +51,8 @@ static struct cpuid_regs leaf_1(const struct cpuid_policy *policy)
 
     r.ebx = (r.ebx & 0xff00) | policy->vcpu_index << 24 | 1u << 16;
     r.ecx &= LEAF1_ECX;
+    if (!policy->pcid)
+        r.ecx &= ~(uint32_t)CPUID_1_ECX_PCID;
     if (!(policy->xcr0_max & XCR0_AVX))
         r.ecx &= ~(uint32_t)LEAF1_ECX_AVX;
     if (!policy->xcr0_max)
@@ -89,7 +91,7 @@ static struct cpuid_regs leaf_7(const struct cpuid_policy *policy, uint32_t subl
         r.ecx &= ~(uint32_t)LEAF7_ECX_AVX512;
         r.edx &= ~(uint32_t)LEAF7_EDX_AVX512;
     }
-    if (!(policy->xcr0_max & XCR0_PKRU))
+    if (!policy->pku)
         r.ecx &= ~(uint32_t)CPUID_7_ECX_PKU;
     else if (policy->guest_cr4 & CR4_PKE)
         r.ecx |= CPUID_7_ECX_OSPKE;
@@ -98,7 +100,7 @@ static struct cpuid_regs leaf_7(const struct cpuid_policy *policy, uint32_t subl
 
 /*
  * The standard-format XSAVE area that holds all of xcr0_max (SDM 13.4.3). For a component that has
- * no place (Bochs leaves out PKRU's) only the CPU's own maximum is surely enough.
+ * no place only the CPU's own maximum is surely enough.
  */
 static uint32_t xsave_bytes(const struct cpuid_policy *policy)
 {
@@ -237,6 +239,19 @@ uint64_t policy_cr4_allowed(const struct cpuid_policy *policy)
     if (seven.ecx & CPUID_7_ECX_PKU)
         allowed |= CR4_PKE;
     return allowed;
+}
+
+uint64_t policy_xcr0_max(struct cpuid_regs (*raw)(uint32_t leaf, uint32_t subleaf), bool pku)
+{
+    struct cpuid_regs r = raw(CPUID_LEAF_XSTATE, 0);
+    uint64_t xcr0 = ((uint64_t)r.edx << 32 | r.eax) & XCR0_SWITCHED;
+
+    if ((xcr0 & XCR0_AVX512) != XCR0_AVX512)
+        xcr0 &= ~(uint64_t)XCR0_AVX512;
+    /* Bochs lists the component and gives it neither a size nor a place. */
+    if (!pku || raw(CPUID_LEAF_XSTATE, XCR0_PKRU_BIT).eax == 0)
+        xcr0 &= ~(uint64_t)XCR0_PKRU;
+    return xcr0;
 }
 
 bool policy_xcr0_valid(uint64_t value, uint64_t xcr0_max)

@@ -311,6 +311,8 @@ static void save_unswitched(struct vcpu *vcpu)
     __asm__("mov %%dr2, %0" : "=r"(vcpu->dr[2]));
     __asm__("mov %%dr3, %0" : "=r"(vcpu->dr[3]));
     __asm__("mov %%dr6, %0" : "=r"(vcpu->dr6));
+    if (vmx_setup.pku)
+        vcpu->pkru = exchange_pkru(0);
     save_fpu(vcpu);
 }
 
@@ -325,6 +327,8 @@ static void restore_unswitched(struct vcpu *vcpu)
     __asm__ volatile("mov %0, %%dr3" : : "r"(vcpu->dr[3]));
     __asm__ volatile("mov %0, %%dr6" : : "r"(vcpu->dr6));
     restore_fpu(vcpu);
+    if (vmx_setup.pku)
+        exchange_pkru(vcpu->pkru);
 }
 
 static void switch_vcpus(struct cpu *cpu, struct vcpu *previous, struct vcpu *vcpu)

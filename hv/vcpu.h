@@ -125,7 +125,8 @@ struct vcpu {
     uint64_t dr[4];
     uint64_t dr6;
     uint64_t xcr0;
-    void *fpu; /* XSAVE or FXSAVE area */
+    uint32_t pkru; /* only where protection keys are shown */
+    void *fpu;     /* XSAVE or FXSAVE area */
 };
 
 /* Make a vCPU that starts at the guest's entry with RDI = info (guest-physical); NULL = no memory.

@@ -60,6 +60,8 @@ static void negotiate_all(const struct handover *handover)
         optional_exit |= VMX_EXIT_SAVE_PREEMPTION_TIMER;
     if (handover->disable & HANDOVER_NO_XSAVES)
         optional_proc2 &= ~(uint32_t)VMX_PROC2_ENABLE_XSAVES;
+    if (handover->disable & HANDOVER_NO_INVPCID)
+        optional_proc2 &= ~(uint32_t)VMX_PROC2_ENABLE_INVPCID;
     s->pin = negotiate(VMX_CONTROL_PIN,
                        VMX_PIN_EXTERNAL_INTERRUPT_EXITING | VMX_PIN_NMI_EXITING |
                            VMX_PIN_VIRTUAL_NMIS | VMX_PIN_PREEMPTION_TIMER,
@@ -90,24 +92,20 @@ static void negotiate_all(const struct handover *handover)
              (s->entry & VMX_ENTRY_LOAD_PAT);
 }
 
+static struct cpuid_regs raw_cpuid(uint32_t leaf, uint32_t subleaf)
+{
+    return cpuid(leaf, subleaf);
+}
+
 /* The XSAVE components that host and policy have in common, and the area that holds them. */
 static void find_xstate(struct vmx_setup *s)
 {
     s->fpu_bytes = FXSAVE_BYTES;
     if (!vmx_caps_has_xsave(&s->caps))
         return;
-    struct cpuid_regs r = cpuid(CPUID_LEAF_XSTATE, 0);
-    uint64_t xcr0 = ((uint64_t)r.edx << 32 | r.eax) & XCR0_SWITCHED;
-
-    if ((xcr0 & XCR0_AVX512) != XCR0_AVX512)
-        xcr0 &= ~(uint64_t)XCR0_AVX512;
-    s->xcr0_max = xcr0;
-    s->fpu_bytes = r.ecx; /* what all components of this CPU need, so more than enough */
-}
-
-static struct cpuid_regs raw_cpuid(uint32_t leaf, uint32_t subleaf)
-{
-    return cpuid(leaf, subleaf);
+    s->xcr0_max = policy_xcr0_max(raw_cpuid, s->pku);
+    /* What all components of this CPU need, so more than enough. */
+    s->fpu_bytes = cpuid(CPUID_LEAF_XSTATE, 0).ecx;
 }
 
 static uint64_t must_alloc(uint64_t bytes)
@@ -127,6 +125,9 @@ void vmx_setup_init(const struct handover *handover)
     apply_disable(&s->caps, handover->disable);
     s->mitigations = vmx_mitigations_decide(&s->caps);
     negotiate_all(handover);
+    s->pku = (raw_cpuid(CPUID_LEAF_EXTENDED_FEATURES, 0).ecx & CPUID_7_ECX_PKU) &&
+             !(handover->disable & HANDOVER_NO_PKU);
+    s->pcid = !(handover->disable & HANDOVER_NO_PCID);
     find_xstate(s);
     s->tsc_hz = handover->tsc_hz;
     s->spoil_entry = handover->selftest == HANDOVER_SELFTEST_ENTRY;
@@ -149,6 +150,8 @@ void vmx_setup_init(const struct handover *handover)
         .xcr0_max = s->xcr0_max,
         .rdtscp = s->rdtscp,
         .invpcid = s->invpcid,
+        .pku = s->pku,
+        .pcid = s->pcid,
         .xsaves = s->xsaves,
         .pat = s->pat,
         .raw = raw_cpuid,

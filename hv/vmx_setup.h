@@ -25,6 +25,8 @@ struct vmx_setup {
     enum invept_type invept_type; /* all-context where the CPU cannot do one EPTP */
     bool rdtscp;
     bool invpcid;
+    bool pku; /* protection keys: PKRU is switched between vCPUs */
+    bool pcid;
     bool xsaves;
     bool pat;
     bool timer_save;        /* the CPU keeps the preemption timer's value over exits */

@@ -303,6 +303,28 @@ static inline void xsetbv(uint32_t index, uint64_t value)
                      : "memory");
 }
 
+/*
+ * Load PKRU, the protection-key rights of user-mode pages, and return what it held. CR4.PKE is set
+ * for these two instructions alone, and they touch no memory, so that whatever the values forbid
+ * cannot concern the caller: no page of a supervisor is subject to PKRU (SDM 4.6.2), but Bochs
+ * applies key 0's write-disable bit to them.
+ */
+static inline uint32_t exchange_pkru(uint32_t value)
+{
+    uint64_t cr4 = read_cr4();
+    uint32_t scratch;
+
+    __asm__ volatile("mov %[on], %%cr4\n\t"
+                     "rdpkru\n\t"
+                     "xchg %%eax, %[value]\n\t"
+                     "wrpkru\n\t"
+                     "mov %[off], %%cr4"
+                     : [value] "+&r"(value), "=&a"(scratch)
+                     : [on] "r"(cr4 | CR4_PKE), [off] "r"(cr4), "c"(0)
+                     : "edx", "memory");
+    return value;
+}
+
 static inline uint64_t xgetbv(uint32_t index)
 {
     uint32_t low, high;

@@ -17,6 +17,7 @@ enum {
     RANDOM_CPUS = 2000,
     VCPU_INDEX = 5,
     FEATURES = 0xb,
+    SWITCHES = 1 << 6, /* of a policy, each on and off */
 };
 
 enum reg {
@@ -32,7 +33,8 @@ enum condition {
     WITH_XSAVE,
     WITH_AVX,
     WITH_AVX512,
-    WITH_PKRU,
+    WITH_PKU,
+    WITH_PCID,
     WITH_RDTSCP,
     WITH_INVPCID,
     WITH_PAT,
@@ -53,7 +55,7 @@ static const struct shown shown[] = {
     {1, ECX, 9, ALWAYS},           /* SSSE3 */
     {1, ECX, 12, WITH_AVX},        /* FMA */
     {1, ECX, 13, ALWAYS},          /* CMPXCHG16B */
-    {1, ECX, 17, ALWAYS},          /* PCID */
+    {1, ECX, 17, WITH_PCID},       /* PCID */
     {1, ECX, 19, ALWAYS},          /* SSE4.1 */
     {1, ECX, 20, ALWAYS},          /* SSE4.2 */
     {1, ECX, 22, ALWAYS},          /* MOVBE */
@@ -103,7 +105,7 @@ static const struct shown shown[] = {
     {7, EBX, 31, WITH_AVX512},     /* AVX512VL */
     {7, ECX, 1, WITH_AVX512},      /* AVX512_VBMI */
     {7, ECX, 2, ALWAYS},           /* UMIP */
-    {7, ECX, 3, WITH_PKRU},        /* PKU */
+    {7, ECX, 3, WITH_PKU},         /* PKU */
     {7, ECX, 6, WITH_AVX512},      /* AVX512_VBMI2 */
     {7, ECX, 8, ALWAYS},           /* GFNI */
     {7, ECX, 9, WITH_AVX},         /* VAES */
@@ -277,7 +279,8 @@ static bool meets(const struct cpuid_policy *policy, enum condition condition)
     case WITH_XSAVE: return policy->xcr0_max != 0;
     case WITH_AVX: return policy->xcr0_max & 1u << 2;
     case WITH_AVX512: return (policy->xcr0_max & 0xe0) == 0xe0;
-    case WITH_PKRU: return policy->xcr0_max & 1u << 9;
+    case WITH_PKU: return policy->pku;
+    case WITH_PCID: return policy->pcid;
     case WITH_RDTSCP: return policy->rdtscp;
     case WITH_INVPCID: return policy->invpcid;
     case WITH_PAT: return policy->pat;
@@ -300,17 +303,19 @@ static bool empty(struct cpuid_regs r)
 static void for_each_policy(void (*check)(const struct cpuid_policy *policy))
 {
     for (cpu = 0; cpu < CPUS; cpu++) {
-        for (unsigned i = 0; i < 16 * sizeof(xcr0_choices) / sizeof(xcr0_choices[0]); i++) {
+        for (unsigned i = 0; i < SWITCHES * sizeof(xcr0_choices) / sizeof(xcr0_choices[0]); i++) {
             for (unsigned j = 0; j < sizeof(cr4_choices) / sizeof(cr4_choices[0]); j++) {
                 struct cpuid_policy policy = {
                     .features = FEATURES,
                     .vcpu_index = VCPU_INDEX,
-                    .xcr0_max = xcr0_choices[i / 16],
+                    .xcr0_max = xcr0_choices[i / SWITCHES],
                     .guest_cr4 = cr4_choices[j],
                     .rdtscp = i & 1,
                     .invpcid = i & 2,
                     .xsaves = i & 4,
                     .pat = i & 8,
+                    .pku = i & 16,
+                    .pcid = i & 32,
                     .raw = raw,
                 };
 
@@ -345,7 +350,7 @@ static void check_feature_bits(const struct cpuid_policy *policy)
             if (policy->xcr0_max && (policy->guest_cr4 & CR4_OSXSAVE))
                 expected |= 1u << 27;
         }
-        if (words[i].leaf == 7 && words[i].reg == ECX && (policy->xcr0_max & XCR0_PKRU) &&
+        if (words[i].leaf == 7 && words[i].reg == ECX && policy->pku &&
             (policy->guest_cr4 & CR4_PKE))
             expected |= 1u << 4;
         assert_int_equal(reg_of(policy_cpuid(policy, words[i].leaf, 0), words[i].reg), expected);
@@ -501,6 +506,10 @@ static void check_controls(const struct cpuid_policy *policy)
                      has_7 && policy->rdtscp && bit_of(raw(7, 0), ECX, 22));
     assert_int_equal(bit_of(policy_cpuid(policy, 7, 0), EBX, 10),
                      has_7 && policy->invpcid && bit_of(raw(7, 0), EBX, 10));
+    assert_int_equal(bit_of(policy_cpuid(policy, 7, 0), ECX, 3),
+                     has_7 && policy->pku && bit_of(raw(7, 0), ECX, 3));
+    assert_int_equal(bit_of(policy_cpuid(policy, 1, 0), ECX, 17),
+                     policy->pcid && bit_of(raw(1, 0), ECX, 17));
     assert_int_equal(bit_of(policy_cpuid(policy, 0xd, 1), EAX, 3),
                      policy->xsaves && policy->xcr0_max && bit_of(raw(0xd, 1), EAX, 3));
 }
@@ -550,6 +559,8 @@ static void test_cr4_agrees_with_cpuid(void **state)
             .xcr0_max = xcr0_choices[random32() % 7],
             .rdtscp = random32() & 1,
             .invpcid = random32() & 1,
+            .pku = random32() & 1,
+            .pcid = random32() & 1,
             .raw = raw,
         };
 
@@ -615,6 +626,33 @@ static void test_xcr0(void **state)
     assert_int_equal(valid, 0 + 2 + 3 + 4 + 6 + 4 + 8);
 }
 
+/* What a guest may be shown of XCR0: what the CPU has, and PKRU only where it has a place. */
+static void test_xcr0_max(void **state)
+{
+    static const uint64_t expected[CPUS] = {0, 7, 7, 0xe7, 0xe7, 0xe7, 0x2e7};
+
+    (void)state;
+    for (cpu = 0; cpu < CPUS; cpu++) {
+        const uint64_t with = policy_xcr0_max(raw, true);
+
+        assert_int_equal(with, expected[cpu]);
+        assert_int_equal(with & ~host_xcr0(), 0);
+        assert_int_equal(policy_xcr0_max(raw, false), with & ~(uint64_t)XCR0_PKRU);
+    }
+}
+
+/* Protection keys need no component of XSAVE: Bochs' models have the one and hide the other. */
+static void test_pku_without_xsave(void **state)
+{
+    const struct cpuid_policy policy = {.pku = true, .guest_cr4 = CR4_PKE, .raw = raw};
+
+    (void)state;
+    cpu = SETS;
+    assert_true(bit_of(policy_cpuid(&policy, 7, 0), ECX, 3));
+    assert_true(bit_of(policy_cpuid(&policy, 7, 0), ECX, 4));
+    assert_true(policy_cr4_allowed(&policy) & CR4_PKE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -627,6 +665,8 @@ int main(void)
         cmocka_unit_test(test_cr4_agrees_with_cpuid),
         cmocka_unit_test(test_cr4_does_not_depend_on_cr4),
         cmocka_unit_test(test_xcr0),
+        cmocka_unit_test(test_xcr0_max),
+        cmocka_unit_test(test_pku_without_xsave),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

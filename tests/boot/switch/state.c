@@ -15,6 +15,8 @@ enum {
     XCR0_SSE = 1u << 1,
     XCR0_AVX = 1u << 2,
     CR4_OSXSAVE = 1u << 18,
+    CR4_PKE = 1u << 22,
+    CPUID_7_ECX_PKU = 1u << 3,
 };
 
 /* MSRs that the guest may write, with the bits of a pattern that each can hold. */
@@ -37,7 +39,7 @@ static const struct {
 
 static unsigned msr_count = COUNT(msrs);
 static uint64_t seed, seconds;
-static bool has_xsave;
+static bool has_xsave, has_pku;
 static uint32_t own_xcr0;
 
 static uint64_t pattern(unsigned index)
@@ -173,6 +175,25 @@ static void expect_vectors(void)
 
 #define CANONICAL 0x00007fffffffffffull
 
+/* Key 0 stays writable: Bochs, unlike a CPU, holds it against pages of the supervisor, too. */
+static uint32_t pkru_pattern(void)
+{
+    return (uint32_t)pattern(58) & ~3u;
+}
+
+static void write_pkru(uint32_t value)
+{
+    __asm__ volatile("wrpkru" : : "a"(value), "c"(0), "d"(0));
+}
+
+static uint32_t read_pkru(void)
+{
+    uint32_t value, zero;
+
+    __asm__ volatile("rdpkru" : "=a"(value), "=d"(zero) : "c"(0));
+    return value;
+}
+
 static void load_registers(void)
 {
     for (unsigned i = 0; i < msr_count; i++)
@@ -185,6 +206,8 @@ static void load_registers(void)
     WRITE_REGISTER("dr6", 0xffff0ff0 | (pattern(55) & 0xf));
     WRITE_REGISTER("dr7", 0x400 | (pattern(56) & 0xf0000)); /* conditions, none enabled */
     WRITE_REGISTER("cr8", pattern(57) & 15);
+    if (has_pku)
+        write_pkru(pkru_pattern());
 }
 
 static void expect_registers(void)
@@ -204,6 +227,8 @@ static void expect_registers(void)
     EXPECT_REGISTER("dr6", 0xffff0ff0 | (pattern(55) & 0xf));
     EXPECT_REGISTER("dr7", 0x400 | (pattern(56) & 0xf0000));
     EXPECT_REGISTER("cr8", pattern(57) & 15);
+    if (has_pku)
+        EXPECT_EQ(read_pkru(), pkru_pattern());
 }
 
 /* The clock jumps when another guest had the CPU. */
@@ -241,5 +266,8 @@ int main(int argc, char **argv)
     uint64_t cr4;
     __asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
     has_xsave = cr4 & CR4_OSXSAVE;
+    has_pku = cpuid_ecx(7) & CPUID_7_ECX_PKU;
+    if (has_pku)
+        __asm__ volatile("mov %0, %%cr4" : : "r"(cr4 | CR4_PKE));
     return RUN_CHECKS(checks);
 }
