@@ -45,7 +45,7 @@ all: parts
 hv: $(BUILD)/hv.elf
 
 # On the path of every exit a leaf function does without a frame, though a backtrace then skips its caller.
-HV_HOT := hv/exit hv/hypercall ept/%
+HV_HOT := hv/exit hv/hypercall hv/leaf ept/%
 HV_HOT_CFLAGS := -momit-leaf-frame-pointer
 $(eval $(call flags_file,hv-cc,$(CC) $(HV_CFLAGS) $(HV_HOT) $(HV_HOT_CFLAGS)))
 $(eval $(call flags_file,hv-ld,$(LD) $(HV_LDFLAGS) $(HV_OBJ)))

@@ -13,6 +13,13 @@
 #define FAST_W ENTRY_SOFT_W
 #define FAST_X ENTRY_SOFT_X
 
+/* Full rights, and besides them what makes a page special, from bit 54 on. */
+enum {
+    FAST_FULL_SHIFT = 54,
+    FAST_FULL = ENTRY_FULL >> FAST_FULL_SHIFT,
+    FAST_SPECIAL = (ENTRY_FULL | ENTRY_SPECIAL) >> FAST_FULL_SHIFT,
+};
+
 /* By enum ept_access: the bits that an entry which allows it has. */
 static const uint64_t ept_fast_allow[EPT_ACCESS_RWX + 1] = {
     0,      FAST_R,          FAST_W,          FAST_R | FAST_W,
@@ -30,23 +37,25 @@ static inline volatile uint64_t *ept_fast_slot(const struct ept *ept, uint64_t p
     return *slot & ENTRY_LEAF ? slot : NULL;
 }
 
-/* ept_protect() of one page that only takes rights away. access: enum ept_access, 0 to 7. */
-static inline bool ept_fast_lower(struct ept *ept, uint64_t gpa, unsigned access)
+/*
+ * ept_protect() of one page that only takes rights away, some of which the CPU was told of, so that
+ * a flush is owed (SDM 28.3.3.4: bits 2:0 from 1 to 0), which the caller notes. access: enum
+ * ept_access, 0 to 7.
+ */
+static inline bool ept_fast_lower(struct ept *ept, uint64_t gpa, uint64_t access)
 {
     uint64_t page = ept_page_number(gpa);
-    uint64_t need = ept->need[access], drop = ept->drop[access];
     volatile uint64_t *slot;
-    uint64_t old;
+    uint64_t old, drop;
 
     if (page >= ept->limit_pages)
         return false;
     slot = ept_slot_4k(ept, page);
     old = *slot;
-    if ((need & ~old) || !(old & drop & ENTRY_HARDWARE))
+    drop = ept->drop[access];
+    if ((ept->need[access] & ~old) || !(old & drop & ENTRY_HARDWARE))
         return false;
     entry_clear(slot, drop);
-    /* A right is taken away: SDM 28.3.3.4, bits 2:0 from 1 to 0. */
-    ept->flush_owed = true;
     return true;
 }
 
@@ -54,14 +63,19 @@ static inline bool ept_fast_lower(struct ept *ept, uint64_t gpa, unsigned access
 static inline bool ept_fast_raise(struct ept *ept, uint64_t gpa)
 {
     uint64_t page = ept_page_number(gpa);
-    volatile uint64_t *slot = ept_fast_slot(ept, page);
+    uint64_t hint = page & (EPT_ENTRIES - 1);
+    volatile uint64_t *slot;
     const struct ept_table *table;
 
-    if (!slot || (*slot & (ENTRY_FULL | ENTRY_SPECIAL)) != ENTRY_FULL)
+    if (page >= ept->limit_pages)
+        return false;
+    slot = ept_slot_4k(ept, page);
+    /* An entry that is empty, or no leaf, has no full rights. */
+    if ((*slot >> FAST_FULL_SHIFT & FAST_SPECIAL) != FAST_FULL)
         return false;
     /* The page that kept its table from being merged does so no longer: see merge.c. */
     table = ept_table_of(ept, page);
-    if (table->hint == (page & (EPT_ENTRIES - 1)) && table->flags == TABLE_SPLIT)
+    if (table->hint == hint && table->flags == TABLE_SPLIT)
         return false;
     entry_raise(slot, ENTRY_ACCESS | ENTRY_HARDWARE | ENTRY_SUPPRESS_VE);
     return true;

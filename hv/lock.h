@@ -6,28 +6,31 @@
 #include <stdbool.h>
 
 struct spinlock {
-    atomic_bool held;
+    atomic_uint held; /* 0 or 1 */
 };
+
+/* Take the lock if it is free. */
+static inline bool spin_try_lock(struct spinlock *lock)
+{
+    bool was_held;
+
+    __asm__ volatile("lock btsl $0, %0" : "+m"(lock->held), "=@ccc"(was_held) : : "memory");
+    return !was_held;
+}
 
 /* Take the lock, spinning with PAUSE until it is free. */
 static inline void spin_lock(struct spinlock *lock)
 {
-    while (atomic_exchange_explicit(&lock->held, true, memory_order_acquire)) {
+    while (!spin_try_lock(lock)) {
         while (atomic_load_explicit(&lock->held, memory_order_relaxed))
             __builtin_ia32_pause();
     }
 }
 
-/* Take the lock if it is free. */
-static inline bool spin_try_lock(struct spinlock *lock)
-{
-    return !atomic_exchange_explicit(&lock->held, true, memory_order_acquire);
-}
-
 /* Give the lock back; the caller holds it. */
 static inline void spin_unlock(struct spinlock *lock)
 {
-    atomic_store_explicit(&lock->held, false, memory_order_release);
+    atomic_store_explicit(&lock->held, 0, memory_order_release);
 }
 
 #endif

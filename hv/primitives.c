@@ -10,11 +10,6 @@
 #include "vmx/instructions.h"
 #include "vmx/x86.h"
 
-/* Vector 20 as a hardware exception without error code, for VMCS_ENTRY_INTERRUPTION_INFO. */
-#define TRAP_EVENT                                                                                 \
-    (INTERRUPTION_VALID | EVENT_HARDWARE_EXCEPTION << INTERRUPTION_TYPE_SHIFT |                    \
-     TRAPLINE_VECTOR_TRAP)
-
 /* The EPT's errors are the ABI's, so that they pass through. */
 _Static_assert((int)EPT_ENOENT == -TRAPLINE_ENOENT, "ABI");
 _Static_assert((int)EPT_ENOMEM == -TRAPLINE_ENOMEM, "ABI");
@@ -47,8 +42,10 @@ int64_t primitive_prot1(struct vcpu *vcpu, struct vmx_regs *regs)
     if (access > EPT_ACCESS_RWX)
         return -TRAPLINE_EINVAL;
     guest_lock(vcpu);
-    if (__builtin_expect(ept_fast_lower(ept, page, (unsigned)access), 1))
+    if (__builtin_expect(ept_fast_lower(ept, page, access), 1)) {
+        ept->flush_owed = true;
         return flush_and_unlock(vcpu, 0);
+    }
     return flush_and_unlock(vcpu, ept_protect(ept, page, 1, (unsigned)access));
 }
 
@@ -172,7 +169,7 @@ static inline void deliver_trap(struct vcpu *vcpu, uint64_t qualification, uint6
     area->physical = gpa;
     area->eptp_index = 0;
     vcpu->stats.traps++;
-    vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, TRAP_EVENT);
+    vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, PRIMITIVES_TRAP_EVENT);
 }
 
 /* What the EPT says to a violation; a flush that its decision owes is paid. */

@@ -8,6 +8,12 @@
 #include <stdbool.h>
 
 #include "hv/hypercall.h"
+#include "vmx/exits.h"
+
+/* TRAP's vector as a hardware exception without error code, for VMCS_ENTRY_INTERRUPTION_INFO. */
+#define PRIMITIVES_TRAP_EVENT                                                                      \
+    (INTERRUPTION_VALID | EVENT_HARDWARE_EXCEPTION << INTERRUPTION_TYPE_SHIFT |                    \
+     TRAPLINE_VECTOR_TRAP)
 
 hypercall_function primitive_trap;
 hypercall_function primitive_prot1;

@@ -60,7 +60,7 @@ static void print_counts(const struct guest *guest)
         uint64_t count = 0;
 
         for (unsigned v = 0; v < guest->vcpu_count; v++)
-            count += guest->vcpus[v]->stats.hypercalls[i];
+            count += vcpu_hypercalls(guest->vcpus[v], i);
         if (count)
             kprintf("trapline:   hypercall %2u: %-25s %12llu\n", i, hypercall_names[i], (ull)count);
     }

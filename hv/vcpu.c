@@ -248,6 +248,7 @@ struct vcpu *vcpu_create(struct guest *guest, unsigned index, uint64_t info)
     vcpu->vpid = (uint16_t)(guest->id * GUEST_MAX_VCPUS + index + 1); /* 0 is root mode's */
     vcpu->eptp = ept_pointer(&guest->ept);
     atomic_store(&vcpu->state, index == 0 ? VCPU_RUNNABLE : VCPU_OFF);
+    vcpu->flush.eptp = vcpu->eptp;
     vcpu->time_limit = guest->config->time_limit_ms * cpu_tsc_per_ms;
     vcpu->dr6 = DR6_RESET;
     vcpu->xcr0 = XCR0_X87;
@@ -410,7 +411,7 @@ uint64_t vcpu_vmcalls(const struct vcpu *vcpu)
     uint64_t calls = vcpu->stats.refused_hypercalls;
 
     for (unsigned i = 0; i < TRAPLINE_HC_COUNT; i++)
-        calls += vcpu->stats.hypercalls[i];
+        calls += vcpu_hypercalls(vcpu, i);
     return calls;
 }
 

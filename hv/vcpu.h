@@ -30,9 +30,9 @@ enum switched_msr {
 };
 
 struct vcpu_stats {
-    uint64_t exits[EXIT_REASONS]; /* but VMCALLs, which are counted as hypercalls */
-    uint64_t hypercalls[TRAPLINE_HC_COUNT];
-    uint64_t refused_hypercalls; /* numbers that do not exist, and calls above CPL 0 */
+    uint64_t exits[EXIT_REASONS];           /* but VMCALLs, which are counted as hypercalls */
+    uint64_t hypercalls[TRAPLINE_HC_COUNT]; /* see vcpu_hypercalls() */
+    uint64_t refused_hypercalls;            /* numbers that do not exist, and calls above CPL 0 */
     uint64_t flushes;
     uint64_t ipis;
     uint64_t traps;
@@ -97,17 +97,18 @@ struct vcpu {
     uint16_t vpid;
     uint64_t vmcs; /* physical */
     uint64_t eptp;
-    uint64_t info;                 /* guest-physical address of its struct trapline_info */
-    bool started;                  /* its VMCS has been filled in */
-    atomic_uint state;             /* enum vcpu_state */
-    atomic_bool loaded;            /* its VMCS is current on its CPU; see flush.h */
-    atomic_bool waiting;           /* it spins for the guest's lock */
-    atomic_uint_fast64_t seen_gen; /* its translations are no older than this flush_gen */
-    atomic_bool wake;              /* vcpu_wake() has come */
-    atomic_bool unparked;          /* UNPARK has come, and no PARK has taken it */
-    bool parked;                   /* it sleeps in PARK, whose result it is owed */
-    uint64_t wake_at;              /* TSC value; 0 = no limit */
-    struct vcpu_start start;       /* of a vCPU that another one started */
+    struct invept_descriptor flush; /* of eptp */
+    uint64_t info;                  /* guest-physical address of its struct trapline_info */
+    bool started;                   /* its VMCS has been filled in */
+    atomic_uint state;              /* enum vcpu_state */
+    atomic_bool loaded;             /* its VMCS is current on its CPU; see flush.h */
+    atomic_bool waiting;            /* it spins for the guest's lock */
+    atomic_uint_fast64_t seen_gen;  /* its translations are no older than this flush_gen */
+    atomic_bool wake;               /* vcpu_wake() has come */
+    atomic_bool unparked;           /* UNPARK has come, and no PARK has taken it */
+    bool parked;                    /* it sleeps in PARK, whose result it is owed */
+    uint64_t wake_at;               /* TSC value; 0 = no limit */
+    struct vcpu_start start;        /* of a vCPU that another one started */
     uint8_t tpr; /* what CR8 shows: this version gives guests no interrupts to hold back */
 
     struct trapline_trap_area *trap_area; /* in guest RAM; NULL = no handler registered */
@@ -156,6 +157,13 @@ bool vcpu_is_runnable(struct vcpu *vcpu, uint64_t now);
 
 /* Take from the current vCPU what one that it starts begins with, but for its arguments. */
 void vcpu_read_start(struct vcpu_start *start);
+
+/* How many VMCALLs with this number it made; the exit stub counts those with number 0. */
+static inline uint64_t vcpu_hypercalls(const struct vcpu *vcpu, unsigned number)
+{
+    return vcpu->stats.hypercalls[number] +
+           (number == TRAPLINE_HC_NOP ? vcpu->context.null_calls : 0);
+}
 
 /* How many VMCALLs it made. */
 uint64_t vcpu_vmcalls(const struct vcpu *vcpu);

@@ -1,9 +1,10 @@
 ; VM entry and exit: what the VMCS does not switch. See entry.h for the contract.
 ;
-; Two tiers. The first saves only what C may change, nine registers, and is enough for the exits that
-; matter; the other six stay the guest's in the CPU. What it cannot handle goes on in the second, with
-; all fifteen in the context. RSP runs through the context's register file both ways, so the pushes and
-; pops need no address register.
+; Three tiers. The shortest leaves all registers in the CPU but RCX, and RAX where it does not hold a
+; result, and calls functions that give back what they use; it declines what is not plain. The fast tier
+; saves only what C may change, nine registers; the other six stay the guest's in the CPU. What that
+; cannot handle goes on in the slow tier, with all fifteen in the context. RSP runs through the context's
+; register file both ways, so the pushes and pops need no address register.
 
 bits 64
 default rel
@@ -15,6 +16,8 @@ global vmx_run
 global vmx_exit_stub
 global vmx_exit_stub_verw
 global vmx_exit_stub_guarded
+extern vmx_leaf_calls
+extern vmx_leaf_violation
 extern vmx_handle_fast_exit
 extern vmx_handle_exit
 extern vmx_handle_entry_failure
@@ -22,7 +25,6 @@ extern vmx_handle_entry_failure
 MSR_SPEC_CTRL equ 0x48
 MSR_FLUSH_CMD equ 0x10b
 FLUSH_CMD_L1D equ 1
-FIELD_PREEMPTION_TIMER equ 0x482e
 RSB_PAIRS     equ 16                 ; two entries a round: 32 in all
 
 ; The registers that a C function may change (System V ABI 3.2.1), from the top of the file down.
@@ -74,10 +76,92 @@ vmx_run:
     mov rax, rdi
     jmp enter_all
 
+; The end of a VM exit on the shortest way; %1 = the flags of the stub, %2 = where the context is.
+%macro LEAF_RESUME 2
+%if %1 == CONTEXT_VERW
+    verw [%2 + CONTEXT_VERW_SELECTOR]
+%endif
+    mov rcx, [%2 + CONTEXT_RCX]
+    vmresume
+    jmp leaf_failed
+%endmacro
+
 ; EXIT_STUB name, flags: for contexts whose entry_flags are flags (nothing, or VERW) in the long run.
 %macro EXIT_STUB 2
+%define CONTEXT_AT rsp - CONTEXT_REGS_SIZE
 align 16
 %1:
+    mov [CONTEXT_AT + CONTEXT_RCX], rcx
+    mov ecx, FIELD_EXIT_REASON
+    vmread rcx, rcx
+    cmp ecx, REASON_VMCALL
+    jne %%no_call
+    mov ecx, FIELD_SS_RIGHTS
+    vmread rcx, rcx
+    test cl, SS_DPL
+    jnz %%full
+    mov ecx, FIELD_RFLAGS
+    vmread rcx, rcx
+    test ecx, RFLAGS_IF_TF
+    jnz %%flags
+%%plain:
+    test rax, rax
+    jnz %%call
+    inc qword [CONTEXT_AT + CONTEXT_NULL_CALLS]
+    mov eax, FIELD_INSTRUCTION_LENGTH
+    vmread rax, rax
+    mov ecx, FIELD_RIP
+    vmread rcx, rcx
+    add rax, rcx
+    mov ecx, FIELD_RIP
+    vmwrite rcx, rax
+    xor eax, eax
+    LEAF_RESUME %2, CONTEXT_AT
+
+%%call:
+    cmp rax, LEAF_CALLS
+    jae %%full
+    lea rcx, [CONTEXT_AT]
+    mov rsp, [rcx + CONTEXT_HOST_STACK]
+    call [vmx_leaf_calls + rax * 8]
+    test rax, rax
+    jnz %%declined
+    mov eax, FIELD_INSTRUCTION_LENGTH
+    vmread [rcx + CONTEXT_RAX], rax
+    mov eax, FIELD_RIP
+    vmread rax, rax
+    add [rcx + CONTEXT_RAX], rax
+    mov eax, FIELD_RIP
+    vmwrite rax, [rcx + CONTEXT_RAX]
+    xor eax, eax
+    LEAF_RESUME %2, rcx
+
+; With interrupts on the call may be in the shadow of STI or MOV SS, which it would end.
+%%flags:
+    test ecx, RFLAGS_TF
+    jnz %%full
+    mov ecx, FIELD_INTERRUPTIBILITY
+    vmread rcx, rcx
+    test cl, INTERRUPTIBILITY_SHADOW
+    jz %%plain
+    jmp %%full
+
+%%no_call:
+    cmp ecx, REASON_EPT_VIOLATION
+    jne %%full
+    lea rcx, [CONTEXT_AT]
+    mov rsp, [rcx + CONTEXT_HOST_STACK]
+    mov [rcx + CONTEXT_RAX], rax
+    call vmx_leaf_violation
+    test eax, eax
+    mov rax, [rcx + CONTEXT_RAX]
+    jnz %%declined
+    LEAF_RESUME %2, rcx
+
+%%declined:
+    lea rsp, [rcx + CONTEXT_REGS_SIZE]
+%%full:
+    mov rcx, [CONTEXT_AT + CONTEXT_RCX]
     PUSH_VOLATILE
     lea rdi, [rsp - CONTEXT_RAX]
     mov rsp, [rdi + CONTEXT_HOST_STACK]
@@ -152,6 +236,20 @@ enter:                          ; rax = the context to enter; its preserved regi
     and dword [rsp - CONTEXT_REGS_SIZE + CONTEXT_ENTRY_FLAGS], ~CONTEXT_LAUNCH
     vmlaunch
     or dword [rsp - CONTEXT_REGS_SIZE + CONTEXT_ENTRY_FLAGS], CONTEXT_LAUNCH
+
+; VMRESUME fell through on the shortest way: the CPU holds all of the guest's registers, the VMCS where
+; they go. RBX first, to have a register.
+leaf_failed:
+    push rax
+    mov eax, FIELD_HOST_RSP
+    vmread rax, rax
+    mov [rax - CONTEXT_REGS_SIZE + CONTEXT_RBX], rbx
+    mov rbx, rax
+    pop rax
+    mov rsp, rbx
+    mov rbx, [rbx - CONTEXT_REGS_SIZE + CONTEXT_RBX]
+    PUSH_VOLATILE
+    add rsp, CONTEXT_REGS_SIZE - CONTEXT_RAX
 
 ; VMLAUNCH or VMRESUME fell through; the CPU holds the guest's registers, the context those that were
 ; popped.

@@ -44,18 +44,20 @@ enum vmx_exit_flag {
 struct vmx_context {
     struct vmx_regs regs; /* the guest's, while it does not run */
     uint64_t host_stack;  /* RSP for vmx_handle_exit, a multiple of 16 */
-    uint32_t entry_flags; /* enum vmx_entry_flag */
+    uint32_t entry_flags; /* enum vmx_entry_flag; but for the launch fixed before HOST_RIP is */
     uint32_t exit_flags;  /* enum vmx_exit_flag; fixed before HOST_RIP is written */
     uint32_t spec_ctrl_guest;
     uint32_t spec_ctrl_host;
     uint32_t verw_selector;  /* a writable data segment's, the operand of VERW */
     uint32_t timer_shift;    /* the timer's rate: one count in 2^timer_shift ticks of the TSC */
     uint64_t timer_deadline; /* TSC value at which the timer is to expire, for VMX_CONTEXT_TIMER */
+    uint64_t null_calls;     /* VMCALLs with RAX = 0 that the stub answered, with 0 */
 };
 
 /*
- * Where VM exits arrive; only for HOST_RIP. The guarded one obeys exit_flags; the first two differ
- * in the entry_flags with which they take the shortest way back.
+ * Where VM exits arrive; only for HOST_RIP. The guarded one obeys exit_flags and all entry_flags;
+ * the other two are for contexts with no entry_flags but the launch, and with VERW besides, and
+ * have the shortest way.
  */
 void vmx_exit_stub(void);
 void vmx_exit_stub_verw(void);
@@ -68,11 +70,11 @@ static inline uint64_t vmx_context_host_rsp(const struct vmx_context *context)
 
 static inline uint64_t vmx_context_host_rip(const struct vmx_context *context)
 {
-    if (context->exit_flags)
+    uint32_t flags = context->entry_flags & ~(uint32_t)VMX_CONTEXT_LAUNCH;
+
+    if (context->exit_flags || (flags & ~(uint32_t)VMX_CONTEXT_VERW))
         return (uint64_t)(uintptr_t)vmx_exit_stub_guarded;
-    if (context->entry_flags & VMX_CONTEXT_VERW)
-        return (uint64_t)(uintptr_t)vmx_exit_stub_verw;
-    return (uint64_t)(uintptr_t)vmx_exit_stub;
+    return (uint64_t)(uintptr_t)(flags ? vmx_exit_stub_verw : vmx_exit_stub);
 }
 
 /* The VMCS of this context has just been VMCLEARed (or was never entered): the next entry launches.
@@ -91,6 +93,28 @@ uint64_t *vmx_reg(struct vmx_regs *regs, unsigned number);
 /* Enter the context, whose VMCS is current, and go on with what vmx_handle_exit returns, for ever.
  */
 _Noreturn void vmx_run(struct vmx_context *context);
+
+/*
+ * Provided by the hypervisor: the shortest way. These functions preserve every register but RAX
+ * themselves (VMX_LEAF), so that only RCX, the context, has been saved when they are called; the
+ * other registers are the guest's, of which three come as arguments. They return 0 when the exit is
+ * dealt with, or something else, having changed nothing: then it takes the long way.
+ *
+ * vmx_leaf_calls[] is for VMCALLs at CPL 0, outside the shadow of STI and MOV SS and with TF clear,
+ * by number from 1 on; what they return for "not this way" is their number. After 0 the guest gets
+ * RAX = 0 and its next instruction. Number 0 is answered by the stub.
+ */
+#define VMX_LEAF __attribute__((target("general-regs-only"), no_caller_saved_registers))
+enum {
+    VMX_LEAF_CALLS = 17,
+};
+typedef uint64_t vmx_leaf_function(uint64_t rdi, uint64_t rsi, uint64_t rdx,
+                                   struct vmx_context *context);
+extern vmx_leaf_function *const vmx_leaf_calls[VMX_LEAF_CALLS];
+
+/* The same for EPT violations, with nothing done for the guest afterwards. */
+VMX_LEAF uint64_t vmx_leaf_violation(uint64_t rdi, uint64_t rsi, uint64_t rdx,
+                                     struct vmx_context *context);
 
 /* In what vmx_handle_fast_exit() returns: it is for the slow tier. */
 enum {

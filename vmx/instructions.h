@@ -99,12 +99,22 @@ static inline enum vmx_outcome vmwrite_checked(enum vmcs_field field, uint64_t v
     return VMX_OUTCOME(carry, zero);
 }
 
+/* The operand of INVEPT. */
+struct invept_descriptor {
+    uint64_t eptp;
+    uint64_t reserved; /* 0 */
+};
+
+/* INVEPT by a descriptor that is at hand; it is known to succeed. */
+static inline void invept_by(enum invept_type type, const struct invept_descriptor *descriptor)
+{
+    __asm__ volatile("invept %0, %1" : : "m"(*descriptor), "r"((uint64_t)type) : "cc", "memory");
+}
+
 /* Drop this CPU's guest-physical and combined mappings of one EPTP, or (eptp 0) of all. */
 static inline enum vmx_outcome invept(enum invept_type type, uint64_t eptp)
 {
-    struct {
-        uint64_t eptp, reserved;
-    } descriptor = {eptp, 0};
+    struct invept_descriptor descriptor = {eptp, 0};
     int carry, zero;
     __asm__ volatile("invept %2, %3"
                      : "=@ccc"(carry), "=@ccz"(zero)

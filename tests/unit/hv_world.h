@@ -56,6 +56,7 @@ struct hv_world {
     unsigned violations; /* EPT violations, ever */
     unsigned dumps;
     unsigned charges; /* times that its slice was charged */
+    bool guarded;     /* the last exit did not try the shortest way */
     char console[WORLD_CONSOLE];
     size_t console_length;
 };

@@ -18,6 +18,7 @@ VMX_CHECK := vmx/check.c vmx/check_controls.c vmx/check_host.c vmx/check_guest.c
 UNIT_test_vmx_check := $(VMX_CHECK)
 UNIT_test_vmx_check_guest := $(VMX_CHECK)
 UNIT_test_vmx_entry := vmx/entry.c vmx/entry.asm
+UNIT_FLAGS_test_vmx_entry := -no-pie
 UNIT_test_config := boot/config.c boot/config_guest.c boot/span.c boot/text.c hv/format.c
 UNIT_test_elf := boot/elf.c
 UNIT_test_madt := boot/madt.c
@@ -40,7 +41,7 @@ UNIT_test_ept_random := $(EPT_TESTED) tests/unit/ept_model.c
 UNIT_FLAGS_test_ept_random := -DEPT_RECORD_STORES
 
 # hv_world.h: the exit handlers over a VMCS that is an array.
-UNIT_HV_WORLD := tests/unit/hv_world.c hv/flush.c hv/vcpu_calls.c hv/primitives.c hv/protn.c hv/hypercall.c hv/guest.c hv/vcpu.c \
+UNIT_HV_WORLD := tests/unit/hv_world.c hv/flush.c hv/vcpu_calls.c hv/primitives.c hv/protn.c hv/hypercall.c hv/leaf.c hv/guest.c hv/vcpu.c \
 	hv/exit.c hv/exit_cr.c hv/policy_cpuid.c hv/policy_msr.c hv/format.c vmx/caps.c \
 	vmx/controls.c vmx/exits.c vmx/fields.c vmx/entry.c vmx/mitigations.c vmx/check.c \
 	vmx/check_controls.c vmx/check_host.c vmx/check_guest.c vmx/check_segments.c ept/alias.c \

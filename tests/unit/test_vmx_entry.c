@@ -17,7 +17,9 @@
 #include <cmocka.h>
 
 #include "vmx/entry.h"
+#include "vmx/exits.h"
 #include "vmx/fields.h"
+#include "vmx/x86.h"
 
 /* What ASan needs to know about other stacks is not worth having here. */
 #define NO_ASAN __attribute__((no_sanitize("address", "undefined")))
@@ -27,20 +29,31 @@ enum {
     MAX_EVENTS = 32,
     LENGTH_VM = 3, /* VMLAUNCH, VMRESUME */
     LENGTH_WRMSR = 2,
+    LEAF_CALL = 4,
+    RIP = 0x5000,
+    CPL_3 = 3 << 5,
     MSR_SPEC_CTRL = 0x48,
     MSR_FLUSH_CMD = 0x10b,
 };
 
 static const uint8_t vmlaunch[] = {0x0f, 0x01, 0xc2};
 static const uint8_t vmresume[] = {0x0f, 0x01, 0xc3};
-static const uint8_t wrmsr[] = {0x0f, 0x30};
-static const uint8_t vmwrite_rdx_rax[] = {0x0f, 0x79, 0xd0};
+static const uint8_t wrmsr_code[] = {0x0f, 0x30};
+
+enum {
+    OPCODE_VMREAD = 0x78,
+    OPCODE_VMWRITE = 0x79,
+    MODRM_DISP8 = 1,
+    MODRM_REGISTER = 3,
+    MODRM_RSP = 4, /* as a base: a SIB byte follows */
+};
 
 enum event_kind {
     EVENT_LAUNCH,
     EVENT_RESUME,
     EVENT_WRMSR,
     EVENT_VMWRITE,
+    EVENT_LEAF,
     EVENT_FAST,
     EVENT_EXIT,
     EVENT_FAILURE,
@@ -69,6 +82,10 @@ static unsigned script_length, script_position;
 static struct vmx_context *entering; /* whose VMCS would be current */
 static struct vmx_context *next;     /* what the handlers return */
 static bool fast_handles;            /* what the first tier says; only then it is recorded */
+static bool leaf_handles;            /* the same for the shortest way */
+static struct {                      /* of the VMCS */
+    uint64_t reason, length, rights, interruptibility, rip, rflags;
+} vmcs;
 static struct vmx_regs guest_leaves; /* the registers with which a played guest exits */
 static sigjmp_buf finish;
 
@@ -111,24 +128,62 @@ static void write_registers(greg_t *g, const struct vmx_regs *r)
     g[REG_R13] = (greg_t)r->r13, g[REG_R14] = (greg_t)r->r14, g[REG_R15] = (greg_t)r->r15;
 }
 
+static uint64_t *vmcs_field(uint64_t field)
+{
+    static uint64_t host_rsp;
+
+    switch (field) {
+    case VMCS_EXIT_REASON: return &vmcs.reason;
+    case VMCS_EXIT_INSTRUCTION_LENGTH: return &vmcs.length;
+    case VMCS_GUEST_SS_ACCESS_RIGHTS: return &vmcs.rights;
+    case VMCS_GUEST_INTERRUPTIBILITY: return &vmcs.interruptibility;
+    case VMCS_GUEST_RIP: return &vmcs.rip;
+    case VMCS_GUEST_RFLAGS: return &vmcs.rflags;
+    case VMCS_HOST_RSP: host_rsp = vmx_context_host_rsp(entering); return &host_rsp;
+    default: abort();
+    }
+}
+
+static const int modrm_registers[] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX,
+                                      REG_RSP, REG_RBP, REG_RSI, REG_RDI};
+
+/* VMREAD and VMWRITE between the first eight registers and themselves, or memory at one + disp8. */
+NO_ASAN static void access_vmcs(greg_t *g, const uint8_t *rip)
+{
+    uint8_t modrm = rip[2], mode = modrm >> 6;
+    uint64_t field = (uint64_t)g[modrm_registers[modrm >> 3 & 7]];
+    greg_t *other = &g[modrm_registers[modrm & 7]];
+    greg_t *operand = mode == MODRM_REGISTER ? other : (greg_t *)(*other + (int8_t)rip[3]);
+
+    if (mode != MODRM_REGISTER && (mode != MODRM_DISP8 || (modrm & 7) == MODRM_RSP))
+        abort();
+    if (rip[1] == OPCODE_VMREAD) {
+        *operand = (greg_t)*vmcs_field(field);
+    } else if (field == VMCS_GUEST_PREEMPTION_TIMER) {
+        struct event *event = record(EVENT_VMWRITE);
+        event->field = field;
+        event->field_value = (uint64_t)*operand;
+    } else {
+        *vmcs_field(field) = (uint64_t)*operand;
+    }
+    g[REG_RIP] += mode == MODRM_REGISTER ? LENGTH_VM : LENGTH_VM + 1;
+}
+
 static void on_fault(int signal_number, siginfo_t *info, void *frame)
 {
     (void)info;
     greg_t *g = ((ucontext_t *)frame)->uc_mcontext.gregs;
     const uint8_t *rip = (const uint8_t *)(uintptr_t)g[REG_RIP];
 
-    if (memcmp(rip, wrmsr, sizeof wrmsr) == 0) {
+    if (memcmp(rip, wrmsr_code, sizeof wrmsr_code) == 0) {
         struct event *event = record(EVENT_WRMSR);
         event->msr = (uint32_t)g[REG_RCX];
         event->value = (uint32_t)g[REG_RAX];
         g[REG_RIP] += LENGTH_WRMSR;
         return;
     }
-    if (memcmp(rip, vmwrite_rdx_rax, sizeof vmwrite_rdx_rax) == 0) {
-        struct event *event = record(EVENT_VMWRITE);
-        event->field = (uint64_t)g[REG_RDX];
-        event->field_value = (uint64_t)g[REG_RAX];
-        g[REG_RIP] += LENGTH_VM;
+    if (rip[0] == 0x0f && (rip[1] == OPCODE_VMREAD || rip[1] == OPCODE_VMWRITE)) {
+        access_vmcs(g, rip);
         return;
     }
     bool launch = memcmp(rip, vmlaunch, sizeof vmlaunch) == 0;
@@ -151,6 +206,27 @@ static void on_fault(int signal_number, siginfo_t *info, void *frame)
     g[REG_RSP] = (greg_t)vmx_context_host_rsp(entering);
     g[REG_RIP] = (greg_t)vmx_context_host_rip(entering);
     g[REG_EFL] = 2 | 1 << 9;
+}
+
+/* A function on the shortest way: changes every register, which the attribute gives back. */
+VMX_LEAF NO_ASAN static uint64_t leaf_function(uint64_t rdi, uint64_t rsi, uint64_t rdx,
+                                               struct vmx_context *context)
+{
+    struct event *event = record(EVENT_LEAF);
+
+    event->context = context;
+    event->regs = (struct vmx_regs){.rdi = rdi, .rsi = rsi, .rdx = rdx};
+    event->rsp = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+    __asm__ volatile("" : : : "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12");
+    return leaf_handles ? 0 : LEAF_CALL;
+}
+
+vmx_leaf_function *const vmx_leaf_calls[VMX_LEAF_CALLS] = {[LEAF_CALL] = leaf_function};
+
+VMX_LEAF uint64_t vmx_leaf_violation(uint64_t rdi, uint64_t rsi, uint64_t rdx,
+                                     struct vmx_context *context)
+{
+    return leaf_function(rdi, rsi, rdx, context);
 }
 
 NO_ASAN uintptr_t vmx_handle_fast_exit(struct vmx_context *context)
@@ -212,7 +288,8 @@ static int set_up(void **state)
     }
     event_count = 0;
     script_position = 0;
-    fast_handles = false;
+    fast_handles = leaf_handles = false;
+    memset(&vmcs, 0, sizeof(vmcs));
     *state = &stacks;
     return 0;
 }
@@ -508,6 +585,178 @@ static void test_failure_after_fast_exit_shows_all_registers(void **state)
     assert_regs_equal(&events[4].regs, &guest_leaves);
 }
 
+static const uint32_t leaf_flags[] = {0, VMX_CONTEXT_VERW};
+
+/* One exit of a context with these entry flags; it is resumed by whatever way. */
+static void leave_once(void **state, struct vmx_context *context, uint32_t flags, uint64_t reason,
+                       uint64_t rax)
+{
+    static const enum play plays[] = {PLAY_EXIT};
+
+    *context = (struct vmx_context){
+        .regs = some_registers(20),
+        .host_stack = host_top(state),
+        .entry_flags = flags,
+        .verw_selector = 0x2b,
+    };
+    guest_leaves = some_registers(21);
+    guest_leaves.rax = rax;
+    vmcs.reason = reason;
+    vmcs.length = 3;
+    vmcs.rip = RIP;
+    event_count = script_position = 0;
+    next = context;
+    run(context, plays, 1);
+}
+
+static void test_null_call_is_answered(void **state)
+{
+    static struct arena a;
+
+    for (unsigned i = 0; i < 2; i++) {
+        leave_once(state, &a.context, leaf_flags[i], EXIT_REASON_VMCALL, 0);
+        assert_int_equal(event_count, 2);
+        assert_int_equal(events[1].kind, EVENT_RESUME);
+        assert_regs_equal(&events[1].regs, &guest_leaves);
+        assert_int_equal(vmcs.rip, RIP + 3);
+        assert_int_equal(a.context.null_calls, 1);
+    }
+}
+
+static void test_leaf_call(void **state)
+{
+    static struct arena a;
+
+    leaf_handles = true;
+    for (unsigned i = 0; i < 2; i++) {
+        leave_once(state, &a.context, leaf_flags[i], EXIT_REASON_VMCALL, LEAF_CALL);
+        assert_int_equal(event_count, 3);
+        assert_int_equal(events[1].kind, EVENT_LEAF);
+        assert_ptr_equal(events[1].context, &a.context);
+        assert_int_equal(events[1].regs.rdi, guest_leaves.rdi);
+        assert_int_equal(events[1].regs.rsi, guest_leaves.rsi);
+        assert_int_equal(events[1].regs.rdx, guest_leaves.rdx);
+        assert_in_range(events[1].rsp, host_top(state) - 1024, host_top(state) - 16);
+        assert_int_equal(events[2].kind, EVENT_RESUME);
+        guest_leaves.rax = 0;
+        assert_regs_equal(&events[2].regs, &guest_leaves);
+        assert_int_equal(vmcs.rip, RIP + 3);
+    }
+}
+
+static void test_leaf_violation(void **state)
+{
+    static struct arena a;
+
+    leaf_handles = true;
+    for (unsigned i = 0; i < 2; i++) {
+        leave_once(state, &a.context, leaf_flags[i], EXIT_REASON_EPT_VIOLATION, 99);
+        assert_int_equal(event_count, 3);
+        assert_int_equal(events[1].kind, EVENT_LEAF);
+        assert_int_equal(events[2].kind, EVENT_RESUME);
+        assert_regs_equal(&events[2].regs, &guest_leaves);
+        assert_int_equal(vmcs.rip, RIP);
+    }
+}
+
+/* What is declined, and what is not for the shortest way at all, arrives whole. */
+static void test_long_way(void **state)
+{
+    static const struct {
+        uint64_t reason, rax, rights, rflags, interruptibility;
+        bool leaf; /* it is tried */
+    } cases[] = {
+        {EXIT_REASON_VMCALL, LEAF_CALL, 0, 0, 0, true},
+        {EXIT_REASON_EPT_VIOLATION, 0, 0, 0, 0, true},
+        {EXIT_REASON_EPT_VIOLATION, 99, CPL_3, RFLAGS_TF, INTERRUPTIBILITY_STI, true},
+        {EXIT_REASON_VMCALL, VMX_LEAF_CALLS, 0, 0, 0, false},
+        {EXIT_REASON_VMCALL, 1ull << 32, 0, 0, 0, false},
+        {EXIT_REASON_VMCALL, UINT64_MAX, 0, 0, 0, false},
+        {EXIT_REASON_VMCALL, 0, CPL_3, 0, 0, false},
+        {EXIT_REASON_VMCALL, 0, 1 << 5, 0, 0, false},
+        {EXIT_REASON_VMCALL, 0, 2 << 5, 0, 0, false},
+        {EXIT_REASON_VMCALL, LEAF_CALL, CPL_3, 0, 0, false},
+        {EXIT_REASON_VMCALL, 0, 0, RFLAGS_TF, 0, false},
+        {EXIT_REASON_VMCALL, LEAF_CALL, 0, RFLAGS_TF, 0, false},
+        {EXIT_REASON_VMCALL, 0, 0, RFLAGS_IF, INTERRUPTIBILITY_STI, false},
+        {EXIT_REASON_VMCALL, LEAF_CALL, 0, RFLAGS_IF, INTERRUPTIBILITY_MOV_SS, false},
+        {EXIT_REASON_CPUID, 0, 0, 0, 0, false},
+        {EXIT_REASON_VMCALL | EXIT_REASON_ENTRY_FAILURE, 0, 0, 0, 0, false},
+    };
+    static struct arena a;
+
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (unsigned fast = 0; fast < 2; fast++) {
+            unsigned at = cases[i].leaf ? 2 : 1;
+
+            fast_handles = fast;
+            vmcs.rights = cases[i].rights;
+            vmcs.rflags = cases[i].rflags;
+            vmcs.interruptibility = cases[i].interruptibility;
+            leave_once(state, &a.context, leaf_flags[i % 2], cases[i].reason, cases[i].rax);
+            assert_int_equal(event_count, at + 2);
+            assert_int_equal(events[at].kind, fast ? EVENT_FAST : EVENT_EXIT);
+            assert_volatile_equal(&events[at].regs, &guest_leaves);
+            if (!fast)
+                assert_regs_equal(&events[at].regs, &guest_leaves);
+            assert_int_equal(events[at].rsp, host_top(state) - 16);
+            assert_int_equal(events[at + 1].kind, EVENT_RESUME);
+            assert_regs_equal(&events[at + 1].regs, &guest_leaves);
+            assert_int_equal(vmcs.rip, RIP);
+            assert_int_equal(a.context.null_calls, 0);
+        }
+    }
+}
+
+/* With interrupts on, but not in a shadow, it is as without. */
+static void test_leaf_with_interrupts_on(void **state)
+{
+    static struct arena a;
+
+    vmcs.rflags = RFLAGS_IF;
+    vmcs.interruptibility = INTERRUPTIBILITY_NMI;
+    leave_once(state, &a.context, 0, EXIT_REASON_VMCALL, 0);
+    assert_int_equal(event_count, 2);
+    assert_int_equal(vmcs.rip, RIP + 3);
+}
+
+static void test_failure_on_the_shortest_way(void **state)
+{
+    static const uint64_t rax[] = {0, LEAF_CALL, 99};
+    static const uint64_t reasons[] = {EXIT_REASON_VMCALL, EXIT_REASON_VMCALL,
+                                       EXIT_REASON_EPT_VIOLATION};
+    static const enum play plays[] = {PLAY_EXIT, PLAY_FAIL};
+    static struct arena a;
+
+    leaf_handles = true;
+    for (unsigned i = 0; i < 6; i++) {
+        unsigned at = rax[i % 3] ? 3 : 2;
+
+        a.context = (struct vmx_context){.regs = some_registers(22),
+                                         .host_stack = host_top(state),
+                                         .entry_flags = leaf_flags[i / 3],
+                                         .verw_selector = 0x2b};
+        guest_leaves = some_registers(23);
+        guest_leaves.rax = rax[i % 3];
+        vmcs.reason = reasons[i % 3];
+        event_count = script_position = 0;
+        next = &a.context;
+
+        run(&a.context, plays, 2);
+
+        if (vmcs.reason == EXIT_REASON_VMCALL)
+            guest_leaves.rax = 0;
+        assert_int_equal(event_count, at + 2);
+        assert_int_equal(events[at - 1].kind, EVENT_RESUME);
+        assert_int_equal(events[at].kind, EVENT_FAILURE);
+        assert_ptr_equal(events[at].context, &a.context);
+        assert_regs_equal(&events[at].regs, &guest_leaves);
+        assert_int_equal(events[at].rsp, host_top(state) - 16);
+        assert_int_equal(events[at + 1].kind, EVENT_RESUME);
+        assert_regs_equal(&events[at + 1].regs, &guest_leaves);
+    }
+}
+
 static void test_register_numbers(void **state)
 {
     (void)state;
@@ -527,6 +776,15 @@ static void test_host_fields(void **state)
     assert_int_equal(vmx_context_host_rip(&context), (uintptr_t)vmx_exit_stub);
     vmx_context_cleared(&context);
     assert_int_equal(context.entry_flags, VMX_CONTEXT_LAUNCH);
+    assert_int_equal(vmx_context_host_rip(&context), (uintptr_t)vmx_exit_stub);
+    context.entry_flags |= VMX_CONTEXT_VERW;
+    assert_int_equal(vmx_context_host_rip(&context), (uintptr_t)vmx_exit_stub_verw);
+    context.entry_flags = VMX_CONTEXT_TIMER;
+    assert_int_equal(vmx_context_host_rip(&context), (uintptr_t)vmx_exit_stub_guarded);
+    context.entry_flags = VMX_CONTEXT_VERW | VMX_CONTEXT_L1D_FLUSH;
+    assert_int_equal(vmx_context_host_rip(&context), (uintptr_t)vmx_exit_stub_guarded);
+    context = (struct vmx_context){.exit_flags = VMX_CONTEXT_RSB_FILL};
+    assert_int_equal(vmx_context_host_rip(&context), (uintptr_t)vmx_exit_stub_guarded);
 }
 
 #define RUN_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -543,6 +801,12 @@ int main(void)
         RUN_TEST(test_barriers_after_exit),
         RUN_TEST(test_fast_exit_keeps_all_registers),
         RUN_TEST(test_failure_after_fast_exit_shows_all_registers),
+        RUN_TEST(test_null_call_is_answered),
+        RUN_TEST(test_leaf_call),
+        RUN_TEST(test_leaf_violation),
+        RUN_TEST(test_long_way),
+        RUN_TEST(test_leaf_with_interrupts_on),
+        RUN_TEST(test_failure_on_the_shortest_way),
         cmocka_unit_test(test_register_numbers),
         cmocka_unit_test(test_host_fields),
     };

@@ -57,6 +57,16 @@ static inline enum vmx_outcome vmptrld(uint64_t vmcs)
     return VMX_SUCCEED;
 }
 
+struct invept_descriptor {
+    uint64_t eptp;
+    uint64_t reserved;
+};
+
+static inline void invept_by(enum invept_type type, const struct invept_descriptor *descriptor)
+{
+    fake_invept(type, descriptor->reserved ? 0 : descriptor->eptp);
+}
+
 static inline enum vmx_outcome invept(enum invept_type type, uint64_t eptp)
 {
     fake_invept(type, eptp);

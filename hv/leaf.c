@@ -1,0 +1,140 @@
+/*
+ * The shortest way through the hypervisor (vmx/entry.h): what a running program does again and
+ * again to single pages, without saving a register that it does not need. Each function does what
+ * its counterpart in primitives.c does in the plain case, or declines.
+ */
+#include "ept/fast.h"
+#include "guest/include/trapline/abi.h"
+#include "hv/guest.h"
+#include "hv/primitives.h"
+#include "hv/vcpu.h"
+#include "hv/vmx_setup.h"
+#include "vmx/entry.h"
+#include "vmx/exits.h"
+#include "vmx/instructions.h"
+
+_Static_assert(VMX_LEAF_CALLS == TRAPLINE_HC_MULTI + 1, "the table below");
+
+/* Whether nobody else is to hear of a change, and a flush is INVEPT on this CPU and no more. */
+static inline bool alone(const struct guest *guest)
+{
+    return guest->vcpus_started == 1 && !guest->ept.limbo_count && !guest->ept.flush_owed;
+}
+
+static inline void flush(struct vcpu *vcpu)
+{
+    vcpu->stats.flushes++;
+    invept_by(vmx_setup.invept_type, &vcpu->flush);
+}
+
+VMX_LEAF static uint64_t leaf_prot1(uint64_t page, uint64_t access, uint64_t unused,
+                                    struct vmx_context *context)
+{
+    struct vcpu *vcpu = (struct vcpu *)context;
+    struct guest *guest = vcpu->guest;
+
+    (void)unused;
+    if (access > EPT_ACCESS_RWX || !spin_try_lock(&guest->lock))
+        return TRAPLINE_HC_PROT1;
+    if (!alone(guest) || !ept_fast_lower(&guest->ept, page, access)) {
+        spin_unlock(&guest->lock);
+        return TRAPLINE_HC_PROT1;
+    }
+    vcpu->stats.hypercalls[TRAPLINE_HC_PROT1]++;
+    flush(vcpu);
+    spin_unlock(&guest->lock);
+    return 0;
+}
+
+VMX_LEAF static uint64_t leaf_unprot(uint64_t page, uint64_t pages, uint64_t unused,
+                                     struct vmx_context *context)
+{
+    struct vcpu *vcpu = (struct vcpu *)context;
+    struct guest *guest = vcpu->guest;
+
+    (void)unused;
+    if (pages != 1 || !spin_try_lock(&guest->lock))
+        return TRAPLINE_HC_UNPROT;
+    if (guest->vcpus_started != 1 || !ept_fast_raise(&guest->ept, page)) {
+        spin_unlock(&guest->lock);
+        return TRAPLINE_HC_UNPROT;
+    }
+    vcpu->stats.hypercalls[TRAPLINE_HC_UNPROT]++;
+    spin_unlock(&guest->lock);
+    return 0;
+}
+
+/* The calls that are never plain. */
+#define DECLINE(name, number)                                                                      \
+    VMX_LEAF static uint64_t decline_##name(uint64_t rdi, uint64_t rsi, uint64_t rdx,              \
+                                            struct vmx_context *context)                           \
+    {                                                                                              \
+        (void)rdi;                                                                                 \
+        (void)rsi;                                                                                 \
+        (void)rdx;                                                                                 \
+        (void)context;                                                                             \
+        return number;                                                                             \
+    }
+
+DECLINE(trap, TRAPLINE_HC_TRAP)
+DECLINE(protn, TRAPLINE_HC_PROTN)
+DECLINE(dirty, TRAPLINE_HC_DIRTY)
+DECLINE(map2, TRAPLINE_HC_MAP2)
+DECLINE(unmap2, TRAPLINE_HC_UNMAP2)
+DECLINE(track, TRAPLINE_HC_TRACK)
+DECLINE(print, TRAPLINE_HC_PRINT)
+DECLINE(exit, TRAPLINE_HC_EXIT)
+DECLINE(stats, TRAPLINE_HC_STATS)
+DECLINE(vcpu_start, TRAPLINE_HC_VCPU_START)
+DECLINE(park, TRAPLINE_HC_PARK)
+DECLINE(unpark, TRAPLINE_HC_UNPARK)
+DECLINE(doorbell, TRAPLINE_HC_DOORBELL)
+DECLINE(multi, TRAPLINE_HC_MULTI)
+
+vmx_leaf_function *const vmx_leaf_calls[VMX_LEAF_CALLS] = {
+    [TRAPLINE_HC_TRAP] = decline_trap,         [TRAPLINE_HC_PROT1] = leaf_prot1,
+    [TRAPLINE_HC_PROTN] = decline_protn,       [TRAPLINE_HC_UNPROT] = leaf_unprot,
+    [TRAPLINE_HC_DIRTY] = decline_dirty,       [TRAPLINE_HC_MAP2] = decline_map2,
+    [TRAPLINE_HC_UNMAP2] = decline_unmap2,     [TRAPLINE_HC_TRACK] = decline_track,
+    [TRAPLINE_HC_PRINT] = decline_print,       [TRAPLINE_HC_EXIT] = decline_exit,
+    [TRAPLINE_HC_STATS] = decline_stats,       [TRAPLINE_HC_VCPU_START] = decline_vcpu_start,
+    [TRAPLINE_HC_PARK] = decline_park,         [TRAPLINE_HC_UNPARK] = decline_unpark,
+    [TRAPLINE_HC_DOORBELL] = decline_doorbell, [TRAPLINE_HC_MULTI] = decline_multi,
+};
+
+/*
+ * Deliver TRAP as the CPU delivers #VE (SDM 25.5.7.2). With the guest's busy word clear, no event
+ * in delivery and no NMI unblocked by IRET, and a leaf that denies the access.
+ */
+VMX_LEAF uint64_t vmx_leaf_violation(uint64_t rdi, uint64_t rsi, uint64_t rdx,
+                                     struct vmx_context *context)
+{
+    struct vcpu *vcpu = (struct vcpu *)context;
+    struct guest *guest = vcpu->guest;
+    struct trapline_trap_area *area = vcpu->trap_area;
+    uint64_t qualification = vmread(VMCS_EXIT_QUALIFICATION);
+    uint64_t gpa;
+    bool denied;
+
+    (void)rdi;
+    (void)rsi;
+    (void)rdx;
+    if (!area || area->busy || (qualification & EPT_VIOLATION_NMI_UNBLOCKING) ||
+        (vmread(VMCS_IDT_VECTORING_INFO) & INTERRUPTION_VALID) || !spin_try_lock(&guest->lock))
+        return 1;
+    gpa = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
+    denied = ept_fast_denied(&guest->ept, gpa, qualification & EPT_ACCESS_RWX);
+    spin_unlock(&guest->lock);
+    if (!denied)
+        return 1;
+    area->reason = EXIT_REASON_EPT_VIOLATION;
+    area->busy = UINT32_MAX;
+    area->qualification = qualification;
+    area->linear = vmread(VMCS_GUEST_LINEAR_ADDRESS);
+    area->physical = gpa;
+    area->eptp_index = 0;
+    vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, PRIMITIVES_TRAP_EVENT);
+    vcpu->stats.traps++;
+    vcpu->stats.exits[EXIT_REASON_EPT_VIOLATION]++;
+    return 0;
+}
