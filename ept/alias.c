@@ -170,7 +170,7 @@ static void alias_run(struct ept *ept, struct ept_alias_node **pages,
         ENTRY_SUPPRESS_VE | ENTRY_LEAF | ENTRY_IS_ALIAS | (bits & ~ENTRY_R) << ENTRY_FULL_TO_SOFT;
 
     ept_table_of(ept, alias)->mapped += (uint16_t)count;
-    for (; count; count--, page++, alias++, from++, to++) {
+    for (uint64_t left = count; left; left--, page++, alias++, from++, to++) {
         uint64_t entry = *from;
         struct ept_alias_node *node = node_take(aliases, alias);
         struct ept_alias_node *primary;
@@ -190,6 +190,7 @@ static void alias_run(struct ept *ept, struct ept_alias_node **pages,
         primary->count++;
         entry_replace(to, entry_with_access(ept, (entry & copied) | flags, bits, 1));
     }
+    ept_views_changed(ept, alias - count, count);
 }
 
 /* The chunk of pages if it and their table exist and it is one, the common case; or NULL. */
@@ -289,9 +290,13 @@ static void unalias_page(struct ept *ept, uint64_t alias)
 
     if (old & ENTRY_HARDWARE)
         ept->flush_owed = true;
+    if (ept->views && ept_views_sync(ept, alias, 1))
+        old |= ENTRY_D;
     /* What was written through the alias is the page's from now on. */
-    if ((old & ENTRY_TRACKED) && (old & ENTRY_D))
+    if ((old & ENTRY_TRACKED) && (old & ENTRY_D)) {
         ept_mark_slot(ept, slot);
+        ept_views_changed(ept, page, 1);
+    }
     ept_table_of(ept, alias)->mapped--;
     ept_free_empty(ept, alias);
     ept_settle(ept, page, false);

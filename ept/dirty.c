@@ -111,6 +111,24 @@ static void track_slot(struct ept *ept, volatile uint64_t *slot, bool on)
     }
 }
 
+/*
+ * With views: have something done for the pages of [first, end) and for their aliases. Where CPUs
+ * set dirty flags, before they are looked at: gather them from the views. Elsewhere, after a
+ * change: withhold writes there as well.
+ */
+static void for_views(struct ept *ept, uint64_t first, uint64_t end,
+                      bool (*act)(struct ept *ept, uint64_t page, uint64_t pages))
+{
+    act(ept, first, end - first);
+    for (uint64_t page = first; page < end; page++) {
+        if (!(*ept_slot_4k(ept, page) & ENTRY_ALIASED))
+            continue;
+        for (uint32_t alias = ept_alias_first(ept, page); alias != EPT_ALIAS_END;
+             alias = ept_alias_next(ept, alias))
+            act(ept, alias, 1);
+    }
+}
+
 static void track_page(struct ept *ept, uint64_t page, bool on)
 {
     volatile uint64_t *slot = ept_slot_4k(ept, page);
@@ -135,6 +153,8 @@ static int track_on(struct ept *ept, uint64_t first, uint64_t end)
         ept_split_to_4k(ept, page);
         track_page(ept, page, true);
     }
+    if (ept->views)
+        for_views(ept, first, end, ept_views_sync);
     return EPT_OK;
 }
 
@@ -146,6 +166,8 @@ static int track_off(struct ept *ept, uint64_t first, uint64_t end)
         if (ept_has_table(ept, page))
             track_page(ept, page, false);
     }
+    if (ept->views)
+        for_views(ept, first, end, ept_views_sync);
     for (uint64_t page = first; page < end; page += ept_run(page, end, 2)) {
         ept_merge_uniform(ept, page);
         ept_settle(ept, page, true);
@@ -298,9 +320,13 @@ int64_t ept_dirty(struct ept *ept, uint64_t gpa, uint64_t pages, uint64_t *buffe
     end = first + pages;
     if (!interval_covers(ept, first, end))
         return EPT_EINVAL;
+    if (ept->views && !ept->write_protects)
+        for_views(ept, first, end, ept_views_gather);
     for (uint64_t page = first; page < end; page += ept_run(page, end, 2))
         harvest_run(ept, &harvest, page, ept_run(page, end, 2));
     owe_clean(ept, harvest.old);
+    if (ept->views && ept->write_protects)
+        for_views(ept, first, end, ept_views_sync);
     *remaining = harvest.remaining;
     return harvest.next - buffer;
 }
@@ -316,7 +342,9 @@ void ept_mark_dirty(struct ept *ept, uint64_t gpa, uint64_t bytes)
     for (; page < end; page++) {
         volatile uint64_t *slot = ept_slot_4k(ept, page);
 
-        if (*slot & ENTRY_TRACKED)
+        if (*slot & ENTRY_TRACKED) {
             ept_mark_slot(ept, slot);
+            ept_views_changed(ept, page, 1);
+        }
     }
 }

@@ -27,6 +27,7 @@ int ept_init(struct ept *ept, const struct ept_env *env, const struct ept_featur
         .features = *features,
         .limit = limit,
         .limit_pages = limit >> EPT_PAGE_SHIFT,
+        .fast_pages = limit >> EPT_PAGE_SHIFT,
         .virt_offset = env->virt_offset,
         .valid_access = VALID_ACCESS | (features->exec_only ? VALID_EXEC_ONLY : 0),
         .write_protects = features->accessed_dirty ? 0 : ENTRY_TRACKED,
@@ -77,6 +78,7 @@ static void destroy_dir(struct ept *ept, uint64_t page)
 void ept_destroy(struct ept *ept)
 {
     if (ept->root) {
+        ept_views_destroy(ept);
         for (uint64_t page = 0; page < ept->limit_pages; page += PAGES_1G) {
             if (ept_has_dir(ept, page))
                 destroy_dir(ept, page);
@@ -94,6 +96,7 @@ void ept_destroy(struct ept *ept)
     ept->root = 0;
     ept->limit = 0;
     ept->limit_pages = 0;
+    ept->fast_pages = 0;
 }
 
 uint64_t ept_pointer(const struct ept *ept)
@@ -171,6 +174,7 @@ static __attribute__((noinline)) enum ept_fault resolve(struct ept *ept, uint64_
     slot = ept_slot_4k(ept, page);
     if ((access & EPT_ACCESS_W) && !(*slot & ENTRY_W))
         entry_raise(slot, ENTRY_D | ENTRY_W);
+    ept_views_changed(ept, page, 1);
     return EPT_FAULT_RESOLVED;
 }
 

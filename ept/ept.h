@@ -73,7 +73,8 @@ struct ept_env {
 struct ept_stats {
     uint64_t splits;
     uint64_t merges;
-    uint64_t tables; /* table and bookkeeping pages in use, limbo included */
+    uint64_t tables;      /* table and bookkeeping pages in use, limbo included */
+    uint64_t view_tables; /* of these, tables of views, limbo not included */
 };
 
 enum {
@@ -108,6 +109,13 @@ struct ept_table {
 };
 
 struct ept_alias_node;
+struct ept_view;
+
+/* A view's table of leaves that may be like one entry; private. */
+struct ept_view_queued {
+    struct ept_view *view;
+    uint64_t page;
+};
 
 struct ept {
     const struct ept_env *env;
@@ -124,6 +132,7 @@ struct ept {
     uint64_t need[8];     /* by enum ept_access: an entry with these bits needs no right raised */
     uint64_t drop[8];     /* and these bits are what it loses */
     uint64_t limit_pages;
+    uint64_t fast_pages; /* the short ways work below this page: limit_pages; 0 with views */
     uint64_t virt_offset;
     uint64_t write_protects; /* the entry bit that withholds write until the first write, or 0 */
     uint64_t converts;       /* the entry bit that a leaf which may raise #VE does not have, or 0 */
@@ -139,7 +148,10 @@ struct ept {
     unsigned limbo_count;
     unsigned queue_count;
     unsigned tracked_count;
+    unsigned view_queue_count;
     uint32_t queue[EPT_QUEUE_MAX];
+    struct ept_view_queued view_queue[EPT_QUEUE_MAX];
+    struct ept_view *views;
     struct ept_interval tracked[EPT_TRACKED_MAX];
 };
 

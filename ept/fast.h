@@ -1,7 +1,7 @@
 /*
  * Short ways for what an exit handler does most, on one 4 KiB leaf and to be inlined. Each either
  * does what the function of ept.h that it names would, or declines with nothing changed: then call
- * that one.
+ * that one. All decline where there are views.
  */
 #ifndef TRAPLINE_EPT_FAST_H
 #define TRAPLINE_EPT_FAST_H
@@ -31,7 +31,7 @@ static inline volatile uint64_t *ept_fast_slot(const struct ept *ept, uint64_t p
 {
     volatile uint64_t *slot;
 
-    if (page >= ept->limit_pages)
+    if (page >= ept->fast_pages)
         return NULL;
     slot = ept_slot_4k(ept, page);
     return *slot & ENTRY_LEAF ? slot : NULL;
@@ -48,7 +48,7 @@ static inline bool ept_fast_lower(struct ept *ept, uint64_t gpa, uint64_t access
     volatile uint64_t *slot;
     uint64_t old, drop;
 
-    if (page >= ept->limit_pages)
+    if (page >= ept->fast_pages)
         return false;
     slot = ept_slot_4k(ept, page);
     old = *slot;
@@ -96,7 +96,7 @@ static inline bool ept_fast_allows(const struct ept *ept, uint64_t gpa, uint64_t
     uint64_t page = gpa >> EPT_PAGE_SHIFT;
     uint64_t entry;
 
-    if (page >= ept->limit_pages || (gpa & (EPT_PAGE_BYTES - 1)) + bytes > EPT_PAGE_BYTES)
+    if (page >= ept->fast_pages || (gpa & (EPT_PAGE_BYTES - 1)) + bytes > EPT_PAGE_BYTES)
         return false;
     entry = *ept_slot_4k(ept, page);
     if (!(entry & ENTRY_LEAF)) {

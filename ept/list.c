@@ -109,4 +109,6 @@ void ept_protect_list(struct ept *ept, const uint64_t *gpas, const ept_slot *slo
     }
     if (any & drop & ENTRY_HARDWARE)
         ept->flush_owed = true;
+    for (size_t i = 0; ept->views && i < count; i++)
+        ept_views_sync(ept, gpas[i] >> EPT_PAGE_SHIFT, 1);
 }

@@ -106,6 +106,7 @@ int ept_map(struct ept *ept, uint64_t gpa, uint64_t hpa, uint64_t bytes, unsigne
             for (uint64_t i = 0; i < run; i++)
                 entry_replace(ept_slot_4k(ept, page + i), entry + (i << EPT_PAGE_SHIFT));
         }
+        ept_views_changed(ept, page, run);
     }
     return EPT_OK;
 }
@@ -164,6 +165,7 @@ int ept_unmap(struct ept *ept, uint64_t gpa, uint64_t bytes)
         run = ept_run(page, end, level == 1 ? 2 : level);
         if (level == 3) {
             unmap_leaf(ept, slot);
+            ept_views_changed(ept, page, run);
             continue;
         }
         if (level == 2) {
@@ -178,6 +180,7 @@ int ept_unmap(struct ept *ept, uint64_t gpa, uint64_t bytes)
             for (uint64_t i = 0; i < run; i++)
                 unmap_leaf(ept, &slot[i]);
         }
+        ept_views_changed(ept, page, run);
         ept_free_empty(ept, page);
     }
     return EPT_OK;

@@ -103,6 +103,7 @@ static void merge_table(struct ept *ept, uint64_t page, uint64_t leaf)
     ept->index[page >> PAGES_1G_SHIFT][page >> PAGES_2M_SHIFT & (EPT_ENTRIES - 1)] =
         (volatile uint64_t *)ept_void_table;
     ept->stats.merges++;
+    ept_views_changed(ept, page & ~(uint64_t)(PAGES_2M - 1), PAGES_2M);
     ept_page_retire(ept, table);
 }
 
@@ -112,6 +113,7 @@ static void merge_dir(struct ept *ept, uint64_t base, bool tables, uint64_t leaf
     uint64_t gib = base >> PAGES_1G_SHIFT;
     uint64_t end = tables ? base + PAGES_1G : base;
     volatile uint64_t *dir = ept_virt(ept, ept->pdpt[gib] & ENTRY_ADDRESS);
+    volatile uint64_t **index = ept->index[gib];
 
     for (uint64_t at = base; at < end; at += PAGES_2M) {
         if (ept_has_table(ept, at))
@@ -119,16 +121,17 @@ static void merge_dir(struct ept *ept, uint64_t base, bool tables, uint64_t leaf
     }
     ept_unqueue(ept, base, true);
     entry_replace(&ept->pdpt[gib], leaf);
-    for (uint64_t at = base; at < end; at += PAGES_2M) {
-        if (ept_has_table(ept, at)) {
-            ept_page_retire(ept, ept_page_table(ept, at));
-            ept->stats.merges++;
-        }
-    }
-    ept_page_release(ept, ept->index[gib]);
     ept_page_release(ept, ept->tables[gib]);
     ept->index[gib] = ept_void_index;
     ept->tables[gib] = NULL;
+    ept_views_changed(ept, base, PAGES_1G);
+    for (unsigned i = 0; tables && i < EPT_ENTRIES; i++) {
+        if (index[i] != (volatile uint64_t *)ept_void_table) {
+            ept_page_retire(ept, index[i]);
+            ept->stats.merges++;
+        }
+    }
+    ept_page_release(ept, index);
     ept->stats.merges++;
     ept_page_retire(ept, dir);
 }
@@ -292,6 +295,7 @@ void ept_settle_dir(struct ept *ept, uint64_t page)
 unsigned ept_reclaim(struct ept *ept)
 {
     uint64_t before = ept->stats.merges;
+    unsigned freed = ept_views_reclaim(ept);
 
     ept->held = false;
     while (ept->queue_count)
@@ -303,5 +307,5 @@ unsigned ept_reclaim(struct ept *ept)
         while (ept->queue_count)
             queue_pop(ept);
     }
-    return (unsigned)(ept->stats.merges - before);
+    return freed + (unsigned)(ept->stats.merges - before);
 }

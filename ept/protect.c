@@ -252,6 +252,7 @@ static bool protect_large(struct ept *ept, uint64_t first, uint64_t pages, unsig
     if (!(*slot & ENTRY_LEAF))
         return false;
     protect_leaf(ept, slot, 2, entry_access_bits(access));
+    ept_views_changed(ept, first, pages);
     ept_settle_dir(ept, first);
     return true;
 }
@@ -269,6 +270,7 @@ static inline bool protect_part(struct ept *ept, uint64_t page, uint64_t pages, 
                                       !(ept_sum(&table[at], pages).all & ENTRY_LEAF)))
         return false;
     protect_run(ept, &table[at], pages, 1, entry_access_bits(access));
+    ept_views_changed(ept, page, pages);
     settle_table(ept, page);
     return true;
 }
@@ -299,6 +301,7 @@ static int protect_range(struct ept *ept, uint64_t gpa, uint64_t pages, unsigned
         ept_edges_split(ept, first, end, access);
     }
     kept = protect_apply(ept, first, end, access);
+    ept_views_changed(ept, first, pages);
     if (pages > 1)
         settle_range(ept, first, end, kept);
     else
@@ -315,6 +318,7 @@ static __attribute__((noinline)) int protect_slow(struct ept *ept, uint64_t gpa,
     if (pages == 1 && page < ept->limit_pages && (*ept_slot_4k(ept, page) & ENTRY_LEAF)) {
         uint64_t entry = protect_leaf(ept, ept_slot_4k(ept, page), 1, entry_access_bits(access));
 
+        ept_views_changed(ept, page, 1);
         if ((entry & ENTRY_ACCESS) == entry_full_bits(entry))
             ept_settle(ept, page, false);
         return EPT_OK;
@@ -330,7 +334,7 @@ int ept_protect(struct ept *ept, uint64_t gpa, uint64_t pages, unsigned access)
     int error;
 
     /* The common case: a 4 KiB leaf that only loses rights. */
-    if (pages == 1 && access <= EPT_ACCESS_RWX && page < ept->limit_pages) {
+    if (pages == 1 && access <= EPT_ACCESS_RWX && page < ept->fast_pages) {
         volatile uint64_t *slot = ept_slot_4k(ept, page);
         uint64_t old = *slot;
 
@@ -353,7 +357,7 @@ int ept_unprotect(struct ept *ept, uint64_t gpa, uint64_t pages)
 
     ept->held = false;
     /* The common case: a 4 KiB leaf, and its hardware bits follow from its rights. */
-    if (pages == 1 && page < ept->limit_pages) {
+    if (pages == 1 && page < ept->fast_pages) {
         volatile uint64_t *slot = ept_slot_4k(ept, page);
         uint64_t old = *slot;
 

@@ -93,6 +93,7 @@ void ept_dir_create(struct ept *ept, uint64_t page)
     fill(dir, ENTRY_EMPTY, 0);
     dir_link(ept, page, (struct ept_table){0});
     entry_replace(&ept->pdpt[page >> PAGES_1G_SHIFT], ept_phys(ept, dir) | ENTRY_TABLE);
+    ept_views_changed(ept, page & ~(uint64_t)(PAGES_1G - 1), PAGES_1G);
 }
 
 void ept_table_create(struct ept *ept, uint64_t page)
@@ -103,6 +104,7 @@ void ept_table_create(struct ept *ept, uint64_t page)
     table_link(ept, page, table, (struct ept_table){0});
     ept->dirs[page >> PAGES_1G_SHIFT].mapped++;
     entry_replace(ept_slot_2m(ept, page), ept_phys(ept, table) | ENTRY_TABLE);
+    ept_views_changed(ept, page & ~(uint64_t)(PAGES_2M - 1), PAGES_2M);
 }
 
 void ept_split(struct ept *ept, uint64_t page)
@@ -133,6 +135,7 @@ void ept_split(struct ept *ept, uint64_t page)
     if (old & ENTRY_HARDWARE)
         ept->flush_owed = true;
     ept->stats.splits++;
+    ept_views_changed(ept, page & ~(ept_level_pages(level) - 1), ept_level_pages(level));
 }
 
 void ept_split_to_4k(struct ept *ept, uint64_t page)
@@ -174,6 +177,7 @@ void ept_free_empty(struct ept *ept, uint64_t page)
         entry_replace(ept_slot_2m(ept, page), ENTRY_EMPTY);
         table_link(ept, page, (volatile uint64_t *)ept_void_table, (struct ept_table){0});
         ept_dir_lost(ept, page);
+        ept_views_changed(ept, page & ~(uint64_t)(PAGES_2M - 1), PAGES_2M);
         ept_page_retire(ept, table);
     }
     if (ept_has_dir(ept, page) && !dir->mapped) {
@@ -184,6 +188,7 @@ void ept_free_empty(struct ept *ept, uint64_t page)
         ept_page_release(ept, ept->tables[gib]);
         ept->index[gib] = ept_void_index;
         ept->tables[gib] = NULL;
+        ept_views_changed(ept, gib << PAGES_1G_SHIFT, PAGES_1G);
         ept_page_retire(ept, pd);
     }
 }

@@ -249,6 +249,33 @@ void ept_alias_destroy(struct ept *ept);
 /* A tracked page was written through an entry. */
 void ept_mark_slot(struct ept *ept, volatile uint64_t *slot);
 
+/* Views (view_table.c, view.c). */
+
+/*
+ * The EPT's entries for pages from page on have changed: make those of all views agree. Before a
+ * table that was unlinked is retired, since views may share it. Returns whether a leaf of a view is
+ * gone through which a tracked page was written that was not reported.
+ */
+bool ept_views_sync(struct ept *ept, uint64_t page, uint64_t pages);
+
+static inline void ept_views_changed(struct ept *ept, uint64_t page, uint64_t pages)
+{
+    if (__builtin_expect(ept->views != NULL, 0))
+        ept_views_sync(ept, page, pages);
+}
+
+/*
+ * Move what dirty flags the views' own leaves have for tracked pages to the EPT's leaves; whether
+ * there were any. For CPUs that set them.
+ */
+bool ept_views_gather(struct ept *ept, uint64_t page, uint64_t pages);
+
+/* Give back views' tables that only wait for it; returns how many (in limbo). */
+unsigned ept_views_reclaim(struct ept *ept);
+
+/* Destroy all views. */
+void ept_views_destroy(struct ept *ept);
+
 /* Merging (merge.c). */
 
 /* Take a table (or, dir, a page directory) out of the queue. */
