@@ -368,6 +368,8 @@ enum ept_fault ept_view_fault(struct ept_view *view, uint64_t gpa, unsigned acce
     /* The EPT decides only on what the view would allow: its decision may record a write. */
     if (access & ~translation.restriction)
         return EPT_FAULT_DENIED;
+    if (!(access & ~translation.hardware))
+        return EPT_FAULT_SPURIOUS;
     return ept_fault(view->ept, gpa, access);
 }
 

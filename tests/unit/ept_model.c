@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "ept_model.h"
+#include "ept_views.h"
 
 enum {
     TLB_MAX = 64
@@ -152,6 +153,7 @@ void tlb_empty(void)
 {
     tlb_count = 0;
     tlb_flushes = world->flushes;
+    views_tlb_empty();
 }
 
 void tlb_fill(uint64_t page)
@@ -161,6 +163,7 @@ void tlb_fill(uint64_t page)
 
     if (world->flushes != tlb_flushes)
         tlb_empty();
+    views_tlb_fill(page);
     if (!walk.rights || tlb_count == TLB_MAX)
         return;
     one = &tlb[tlb_count++];
@@ -184,6 +187,7 @@ void tlb_check(void)
             fail_msg("page %lx is cached as dirty, and no flush is owed",
                      (unsigned long)tlb[i].page);
     }
+    views_tlb_check();
 }
 
 void pay(void)

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <sanitizer/asan_interface.h>
 
+#include "ept/view_table.h"
 #include "ept_world.h"
 
 /* The processor's view, written down again from the SDM's tables. */
@@ -31,6 +32,7 @@ static unsigned limbo_list[WORLD_PAGES];
 static unsigned limbo_count;
 static unsigned next_free;
 static uint64_t random_state;
+static bool closing;
 
 uint8_t *world_memory(void)
 {
@@ -174,7 +176,9 @@ void world_open(const struct ept_features *features, uint64_t limit)
 void world_close(void)
 {
     world_flush();
+    closing = true; /* no CPU is there any more */
     ept_destroy(&the_world.ept);
+    closing = false;
     assert_int_equal(the_world.in_use, 0);
     assert_int_equal(the_world.ept.stats.tables, 0);
     ASAN_UNPOISON_MEMORY_REGION(memory, sizeof(memory));
@@ -231,13 +235,74 @@ static void check_suppress(uint64_t entry)
                                          features->accessed_dirty && lowered && told);
 }
 
-void ept_record_after(volatile uint64_t *slot, uint64_t old, uint64_t entry)
+/* Whether a page is a table that the processor reaches by the EPT itself. */
+static bool in_ept(uint64_t page)
+{
+    const struct ept *ept = &the_world.ept;
+    uint64_t offset = the_world.env.virt_offset;
+
+    if (page == ept->root || page == (uint64_t)ept->pdpt - offset)
+        return true;
+    for (uint64_t gib = 0; gib << 30 < ept->limit; gib++) {
+        uint64_t entry = ept->pdpt[gib];
+
+        if (!(entry & HW_RIGHTS) || (entry & HW_LEAF))
+            continue;
+        if ((entry & HW_ADDRESS) == page)
+            return true;
+        for (unsigned i = 0; i < EPT_ENTRIES; i++) {
+            if ((uint64_t)ept->index[gib][i] - offset == page)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* A table of a view's own can be reached no more, and those below. */
+static void retire_view(uint64_t entry)
+{
+    unsigned at = page_index(entry & HW_ADDRESS);
+    const uint64_t *slots = (const uint64_t *)memory[at];
+
+    for (unsigned i = 0; i < PAGE / 8; i++) {
+        if ((slots[i] & VIEW_PRIVATE) && (slots[i] & HW_RIGHTS))
+            retire_view(slots[i]);
+    }
+    assert_false(limbo[at]);
+    limbo[at] = true;
+    limbo_sum[at] = page_sum(at);
+    limbo_list[limbo_count++] = at;
+}
+
+/* A store to a table of a view's own, or to one that nothing leads to yet. */
+static void judge_view(uint64_t old, uint64_t entry)
+{
+    uint64_t changed = old ^ entry;
+
+    assert_int_equal(entry & UNUSED_BITS, 0);
+    if (!(entry & HW_LEAF))
+        assert_int_equal(entry & HW_RESERVED, 0);
+    assert_int_not_equal(entry & 3, 2);
+    if (!the_world.ept.features.exec_only)
+        assert_int_not_equal(entry & 7, 4);
+    if ((old & VIEW_PRIVATE) && !(old & HW_LEAF) && changed)
+        retire_view(old);
+    if ((old & HW_RIGHTS) && ((changed & (HW_ADDRESS | HW_LEAF)) || (old & ~entry & HW_RIGHTS) ||
+                              (the_world.ept.features.accessed_dirty && (old & ~entry & HW_DIRTY))))
+        the_world.must_owe = true;
+}
+
+static void judge(volatile uint64_t *slot, uint64_t old, uint64_t entry)
 {
     uint64_t at = (uint64_t)slot - the_world.env.virt_offset;
     bool was_table = (old & HW_RIGHTS) && !(old & HW_LEAF);
     bool is_table = (entry & HW_RIGHTS) && !(entry & HW_LEAF);
 
     assert_false(limbo[page_index(at)]);
+    if (the_world.ept.views && !in_ept(at & HW_ADDRESS)) {
+        judge_view(old, entry);
+        return;
+    }
     assert_int_equal(entry & UNUSED_BITS, 0);
     check_suppress(entry);
     if (is_table)
@@ -263,10 +328,24 @@ void ept_record_after(volatile uint64_t *slot, uint64_t old, uint64_t entry)
     }
 }
 
+void ept_record_after(volatile uint64_t *slot, uint64_t old, uint64_t entry)
+{
+    if (closing)
+        return;
+    judge(slot, old, entry);
+    if (the_world.after)
+        the_world.after(&the_world);
+}
+
 struct walk world_walk(const uint8_t *from, uint64_t gpa)
 {
+    return world_walk_from(from, the_world.ept.root, gpa);
+}
+
+struct walk world_walk_from(const uint8_t *from, uint64_t root, uint64_t gpa)
+{
     struct walk walk = {.level = 4, .rights = HW_RIGHTS};
-    uint64_t table = the_world.ept.root;
+    uint64_t table = root;
 
     for (;;) {
         unsigned shift = 12 + 9 * (walk.level - 1);

@@ -36,6 +36,7 @@ struct world {
     uint64_t flushes;
     bool must_owe; /* a store needs a flush since the last one */
     void (*before)(struct world *world, volatile uint64_t *slot);
+    void (*after)(struct world *world); /* each store */
     bool recording;
     struct store *stores;
     size_t store_count;
@@ -69,6 +70,9 @@ void world_check_owed(void);
 
 /* Walk the tables as the processor does; memory: where table pages are. */
 struct walk world_walk(const uint8_t *memory, uint64_t gpa);
+
+/* The same from another PML4. */
+struct walk world_walk_from(const uint8_t *memory, uint64_t root, uint64_t gpa);
 
 /* The table pages' memory, WORLD_PAGES pages. */
 uint8_t *world_memory(void);

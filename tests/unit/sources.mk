@@ -38,7 +38,7 @@ UNIT_test_ept_dirty := $(EPT_TESTED)
 UNIT_FLAGS_test_ept_dirty := -DEPT_RECORD_STORES
 UNIT_test_ept_ve := $(EPT_TESTED)
 UNIT_FLAGS_test_ept_ve := -DEPT_RECORD_STORES
-UNIT_test_ept_random := $(EPT_TESTED) tests/unit/ept_model.c
+UNIT_test_ept_random := $(EPT_TESTED) tests/unit/ept_model.c tests/unit/ept_views.c
 UNIT_FLAGS_test_ept_random := -DEPT_RECORD_STORES
 
 # hv_world.h: the exit handlers over a VMCS that is an array.

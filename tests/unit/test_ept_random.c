@@ -12,10 +12,12 @@
 
 #include "ept/fast.h"
 #include "ept_model.h"
+#include "ept_views.h"
 
 enum {
     SEED = 20240607,
-    OPERATIONS = 130000, /* a set of features */
+    OPERATIONS = 130000,     /* a set of features */
+    VIEW_OPERATIONS = 16000, /* and those with views */
     LIVES = 25,
     MODEL_PAGES = 3 * PAGES_1G,
     WINDOW = 1000, /* aliases lie in so many pages at either end of the alias window */
@@ -469,6 +471,9 @@ static void one_operation(void)
 {
     unsigned kind = (unsigned)below(1000);
 
+    if (views_operate())
+        return;
+    views_watch();
     if (shape->features.page_1g && kind < 1)
         op_gib();
     else if (kind < 20)
@@ -501,11 +506,13 @@ static void one_operation(void)
         ept_reclaim(EPT);
     else
         cpu_access(random_page(), 1 + (unsigned)below(7));
+    views_watched();
 }
 
 /* A life of an EPT: made, all its RAM mapped, worked on, destroyed as it is. */
-static void live(unsigned operations, struct ept_stats *stats)
+static void live(unsigned operations, unsigned views, struct ept_stats *stats)
 {
+    views_open(views);
     world_open(&shape->features, shape->limit * PAGE);
     tlb_empty();
     centre = 0;
@@ -526,6 +533,7 @@ static void live(unsigned operations, struct ept_stats *stats)
             world->budget = chance(30) ? world->in_use + below(6) : WORLD_PAGES;
         one_operation();
         check_around();
+        views_check();
         world_check_owed();
         /* Now and then the flush is paid late. No CPU runs in the guest until then. */
         if (!EPT->flush_owed)
@@ -540,24 +548,26 @@ static void live(unsigned operations, struct ept_stats *stats)
     pay();
     for (uint64_t i = 0; i<shape->limit; i += shape->limit> PAGES_1G ? 1 + below(50) : 1)
         check_page(i);
+    views_check_all(shape->limit > PAGES_1G ? 1 + below(50) : 1);
     world_check_bookkeeping();
     stats->splits += EPT->stats.splits;
     stats->merges += EPT->stats.merges;
     stats->tables += world->failures;
+    views_close();
     world_close();
 }
 
-static void run(const struct shape *with)
+static void run(const struct shape *with, unsigned operations, unsigned views)
 {
     struct ept_stats stats = {0};
 
     shape = with;
     for (unsigned i = 0; i < LIVES; i++)
-        live(OPERATIONS / LIVES, &stats);
-    print_message("%s: %lu splits, %lu merges, %lu allocations failed\n", shape->name,
-                  (unsigned long)stats.splits, (unsigned long)stats.merges,
+        live(operations / LIVES, views, &stats);
+    print_message("%s, %u views: %lu splits, %lu merges, %lu allocations failed\n", shape->name,
+                  views, (unsigned long)stats.splits, (unsigned long)stats.merges,
                   (unsigned long)stats.tables);
-    assert_true(!shape->features.page_2m || stats.merges > 50);
+    assert_true(views || !shape->features.page_2m || stats.merges > 50);
 }
 
 static void test_random(void **state)
@@ -590,7 +600,9 @@ static void test_random(void **state)
     world_seed(number);
     model = malloc(MODEL_PAGES * sizeof(*model));
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
-        run(&shapes[i]);
+        run(&shapes[i], OPERATIONS, 0);
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+        run(&shapes[i], VIEW_OPERATIONS, VIEWS_MAX);
     free(model);
 }
 
