@@ -67,7 +67,7 @@ static inline bool ept_fast_raise(struct ept *ept, uint64_t gpa)
     volatile uint64_t *slot;
     const struct ept_table *table;
 
-    if (page >= ept->limit_pages)
+    if (page >= ept->fast_pages)
         return false;
     slot = ept_slot_4k(ept, page);
     /* An entry that is empty, or no leaf, has no full rights. */
