@@ -9,7 +9,9 @@ enum cr4_bits {
 };
 
 enum msr_number {
+    MSR_APIC_EOI = 0x80b,
     MSR_EFER = 0xc0000080,
+    MSR_GS_BASE = 0xc0000101,
 };
 
 enum efer_bits {
@@ -31,10 +33,21 @@ enum cpuid_leaf {
 };
 
 enum cpuid_bits {
+    CPUID_1_ECX_X2APIC = 1u << 21,
     CPUID_1_ECX_XSAVE = 1u << 26,
     CPUID_80000001_EDX_NX = 1u << 20,
     CPUID_80000001_EDX_PAGE_1G = 1u << 26,
 };
+
+enum {
+    EXCEPTION_IST = 1, /* a stack of its own, so that an overflow of the normal one is reported */
+};
+
+/* What LGDT and LIDT take. */
+struct table_pointer {
+    uint16_t limit;
+    uint64_t base;
+} __attribute__((packed));
 
 struct cpuid {
     uint32_t eax, ebx, ecx, edx;

@@ -1,10 +1,12 @@
 /* Exceptions of the CPU that nobody expects: report and end the guest. */
 #include <trapline/abi.h>
+#include <trapline/hypercall.h>
 #include <trapline/process.h>
 #include <trapline/stdio.h>
 
 #include "guest/runtime/cpu.h"
 #include "guest/runtime/runtime.h"
+#include "guest/runtime/vcpu.h"
 
 enum {
     VECTOR_PF = 14,
@@ -47,15 +49,24 @@ noreturn void exception_report(const struct exception_frame *frame);
 
 noreturn void exception_report(const struct exception_frame *frame)
 {
-    static int reporting;
+    static unsigned reporter; /* 1 + the index of the vCPU that reports, 0 = none */
+    const struct vcpu_local *const self = vcpu_self();
+    const unsigned mark = self->index + 1;
+    unsigned before = 0;
     const uint64_t cr2 = read_cr2();
     const size_t vector = frame->vector;
 
-    if (reporting++)
-        exit(EXIT_EXCEPTION + (int)vector);
-    if (vector == VECTOR_PF && cr2 >= (uint64_t)stack_guard && cr2 < (uint64_t)stack_bottom)
-        printf("guest: stack overflow\n");
-    printf("guest: exception %zu (%s), error %#lx, rip %#lx, cr2 %#lx\n", vector,
+    if (!__atomic_compare_exchange_n(&reporter, &before, mark, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST)) {
+        if (before == mark)
+            exit(EXIT_EXCEPTION + (int)vector);
+        for (;;) /* the other one ends the guest */
+            hypercall2(TRAPLINE_HC_PARK, 0, 0);
+    }
+    if (vector == VECTOR_PF && cr2 >= (uint64_t)self->stack_guard &&
+        cr2 < (uint64_t)self->stack_bottom)
+        printf("guest: %sstack overflow\n", self->label);
+    printf("guest: %sexception %zu (%s), error %#lx, rip %#lx, cr2 %#lx\n", self->label, vector,
            vector < sizeof(names) / sizeof(names[0]) ? names[vector] : "reserved", frame->error,
            frame->rip, cr2);
     printf("  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", frame->rax, frame->rbx, frame->rcx,

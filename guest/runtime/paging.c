@@ -8,9 +8,11 @@
  * Source: SDM volume 3, 4.5 (4-level paging).
  */
 #include <trapline/abi.h>
+#include <trapline/thread.h>
 
 #include "guest/runtime/cpu.h"
 #include "guest/runtime/runtime.h"
+#include "guest/runtime/vcpu.h"
 
 enum pte_bits {
     PTE_PRESENT = 1u << 0,
@@ -81,6 +83,15 @@ static void map(struct tables *tables, const void *start, uint64_t end, uint64_t
         address += map_piece(tables, address, end, flags | PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY);
 }
 
+/* All but the guard pages. */
+static void map_vcpu(struct tables *tables, const struct vcpu_space *space)
+{
+    const struct vcpu_stacks *const stacks = &space->stacks;
+
+    map(tables, stacks->stack, (uint64_t)stacks->exception_guard, PTE_WRITE | tables->nx);
+    map(tables, stacks->exception_stack, (uint64_t)(space + 1), PTE_WRITE | tables->nx);
+}
+
 uint64_t paging_init(const struct trapline_info *info, uint64_t first_page)
 {
     const uint32_t features = cpuid_extended_edx();
@@ -100,7 +111,9 @@ uint64_t paging_init(const struct trapline_info *info, uint64_t first_page)
     map(&tables, rodata_end, (uint64_t)stack_guard, PTE_WRITE | tables.nx);
     map(&tables, stack_bottom, (uint64_t)exception_stack_guard, PTE_WRITE | tables.nx);
     map(&tables, exception_stack_bottom, (uint64_t)image_end, PTE_WRITE | tables.nx);
-    map(&tables, image_end, info->ram_size, PTE_WRITE);
+    for (unsigned i = 1; i < vcpu_count(); i++)
+        map_vcpu(&tables, &vcpu_spaces()[i - 1]);
+    map(&tables, &vcpu_spaces()[vcpu_count() - 1], info->ram_size, PTE_WRITE);
     map(&tables, (void *)info->alias_base, info->alias_base + info->alias_size, PTE_WRITE);
     write_cr3(tables.root);
     return tables.next_page;

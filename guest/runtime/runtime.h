@@ -20,28 +20,46 @@ extern struct trapline_info runtime_info;
 /* What main() and exit() are wrapped in: called by start.asm on the runtime's stack. */
 noreturn void runtime_start(const struct trapline_info *info);
 
-/* Load GDT, TSS and IDT; an exception is reported from here on. */
+/* Fill in and load the IDT; vcpu_enter() came before, an exception is reported from here on. */
 void cpu_init_tables(void);
 
-/* Initialise x87 and SSE, and switch on XSAVE and AVX as far as CPUID shows them. */
+/* Initialise x87 and SSE of this vCPU, and switch on XSAVE and AVX as far as CPUID shows them. */
 void cpu_init_vectors(void);
 
+/* What an entry for forbidden accesses saves around the handler. */
+enum trap_saving {
+    TRAP_SAVES_LEAN, /* nothing */
+    TRAP_SAVES_GENERAL,
+    TRAP_SAVES_ALL,
+    TRAP_SAVINGS
+};
+
 /*
- * Point the IDT's gate for forbidden accesses at the entry that saves what a handler registered
- * with these flags, enum trap_flags, may change.
+ * Point the IDT's gate for forbidden accesses at the entry that saves this much, and that,
+ * filtered, first tries again accesses that another vCPU may have allowed by now.
  */
-void cpu_set_trap_gate(unsigned trap_flags);
+void cpu_set_trap_gate(enum trap_saving saving, bool filtered);
+
+/* Find out about the local APIC; interrupts stay off. */
+void interrupt_init(void);
+
+/* What a report of the calling vCPU begins with: nothing for vCPU 0, else "vCPU N: ". */
+const char *vcpu_label(void);
 
 /*
  * Build page tables in the pages from first_page on and load them: all of RAM and the alias window
- * one to one, but neither page 0 nor the stacks' guard pages. Returns the first page left free.
+ * one to one, but neither page 0 nor the stacks' guard pages. vcpu_place() came before. Returns the
+ * first page left free.
  */
 uint64_t paging_init(const struct trapline_info *info, uint64_t first_page);
 
 /* Give the allocators all of RAM but page 0 and [image_start, first_free). */
 void memory_init(const struct trapline_info *info, uint64_t first_free);
 
-/* Register the trap area with the hypervisor; accesses are reported until trap() is called. */
+/* Report forbidden accesses until trap() is called. */
 void trap_init(void);
+
+/* Register the calling vCPU's trap area with the hypervisor. */
+void trap_register(void);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "guest/runtime/args.h"
 #include "guest/runtime/runtime.h"
+#include "guest/runtime/vcpu.h"
 
 int main(int argc, char **argv);
 
@@ -17,6 +18,7 @@ static char *argument_list[ARGS_MAX + 1];
 
 noreturn void runtime_start(const struct trapline_info *info)
 {
+    uint64_t first_free;
     int argc;
 
     runtime_info = *info;
@@ -25,10 +27,15 @@ noreturn void runtime_start(const struct trapline_info *info)
     runtime_info.name[TRAPLINE_NAME_LEN - 1] = '\0';
     runtime_info.args[TRAPLINE_ARGS_LEN - 1] = '\0';
 
+    vcpu_init(0);
+    vcpu_enter(vcpu_local(0));
     cpu_init_tables();
     cpu_init_vectors();
-    memory_init(&runtime_info, paging_init(&runtime_info, (uint64_t)image_end));
+    first_free = vcpu_place(&runtime_info, (uint64_t)image_end);
+    memory_init(&runtime_info, paging_init(&runtime_info, first_free));
+    interrupt_init();
     trap_init();
+    trap_register();
 
     argument_list[0] = runtime_info.name;
     argc = args_split(runtime_info.args, arguments, &argument_list[1]);

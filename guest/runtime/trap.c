@@ -1,24 +1,22 @@
 /* TRAP: what happens to a forbidden access; the entry itself is in vectors.asm. */
 #include <trapline/process.h>
 #include <trapline/stdio.h>
+#include <trapline/thread.h>
 #include <trapline/vm.h>
 
 #include "guest/runtime/runtime.h"
+#include "guest/runtime/vcpu.h"
 
-/* Used by vectors.asm. */
-extern struct trapline_trap_area trap_area;
-extern uint64_t trap_depth;
-extern trap_handler *trap_call;
+/* Used by vectors.asm: the handler for each way of saving, so that none is called by another. */
+extern trap_handler *trap_calls[TRAP_SAVINGS];
 noreturn void trap_too_deep(const struct trapline_fault *fault);
 
-struct trapline_trap_area trap_area __attribute__((aligned(TRAPLINE_PAGE_SIZE)));
-uint64_t trap_depth;
-trap_handler *trap_call;
+trap_handler *trap_calls[TRAP_SAVINGS];
 
 static void report(const char *why, const struct trapline_fault *fault)
 {
-    printf("guest: forbidden access to %#lx (%s%s%s), rip %#lx, rsp %#lx, depth %lu: %s\n",
-           fault->address, fault->kind & TRAPLINE_READ ? "r" : "",
+    printf("guest: %sforbidden access to %#lx (%s%s%s), rip %#lx, rsp %#lx, depth %lu: %s\n",
+           vcpu_label(), fault->address, fault->kind & TRAPLINE_READ ? "r" : "",
            fault->kind & TRAPLINE_WRITE ? "w" : "", fault->kind & TRAPLINE_EXEC ? "x" : "",
            fault->rip, fault->rsp, fault->depth, why);
 }
@@ -37,23 +35,38 @@ noreturn void trap_too_deep(const struct trapline_fault *fault)
 
 int trap(trap_handler *handler, unsigned flags)
 {
+    const bool filtered = vcpu_count() > 1 && runtime_info.features & TRAPLINE_FEATURE_VE;
+    enum trap_saving saving = TRAP_SAVES_ALL;
+
     if (flags & ~(unsigned)(TRAP_GENERAL_REGS | TRAP_LEAN))
         return -TRAPLINE_EINVAL;
-    trap_call = handler ? handler : no_handler;
-    cpu_set_trap_gate(handler ? flags : 0);
+    if (handler && flags & TRAP_LEAN)
+        saving = TRAP_SAVES_LEAN;
+    else if (handler && flags & TRAP_GENERAL_REGS)
+        saving = TRAP_SAVES_GENERAL;
+    __atomic_store_n(&trap_calls[saving], handler ? handler : no_handler, __ATOMIC_RELEASE);
+    cpu_set_trap_gate(saving, filtered);
     return 0;
 }
 
 void trap_init(void)
 {
-    int64_t result;
-
     trap(NULL, 0);
-    result = hypercall2(TRAPLINE_HC_TRAP, (uint64_t)&trap_area, 0);
+}
+
+void trap_register(void)
+{
+    const int64_t result = hypercall2(TRAPLINE_HC_TRAP, (uint64_t)&vcpu_self()->area, 0);
+
     if (result < 0) {
         printf("guest: the hypervisor refused the trap area: %s\n", trapline_error_name(result));
         exit(EXIT_START);
     }
+}
+
+struct trapline_trap_area *trap_area(void)
+{
+    return &vcpu_self()->area;
 }
 
 const char *trapline_error_name(long error)
@@ -63,6 +76,7 @@ const char *trapline_error_name(long error)
     case TRAPLINE_EPERM: return "EPERM";
     case TRAPLINE_ENOENT: return "ENOENT";
     case TRAPLINE_ENOMEM: return "ENOMEM";
+    case TRAPLINE_EAGAIN: return "EAGAIN";
     case TRAPLINE_EFAULT: return "EFAULT";
     case TRAPLINE_EEXIST: return "EEXIST";
     case TRAPLINE_EINVAL: return "EINVAL";

@@ -6,12 +6,27 @@ default rel
 TRAP_MAX_DEPTH equ 8        ; as in trapline/vm.h
 KIND_MASK equ 7             ; the qualification's read, write and fetch bits
 VECTORS equ 32
+FIRST_INTERRUPT equ VECTORS
+INTERRUPTS equ 256 - VECTORS
+PAGE_SHIFT equ 12
+PAGE_MASK equ -4096
+RAISED_BITS equ 1024
 
-; struct trapline_trap_area
+; struct vcpu_local, at GS base: struct trapline_trap_area first
 AREA_BUSY equ 4
 AREA_QUALIFICATION equ 8
 AREA_LINEAR equ 16
 AREA_PHYSICAL equ 24
+AREA_RAISED equ 40
+LOCAL_TRAP_DEPTH equ 168
+LOCAL_RETRY_PAGE equ 176
+LOCAL_RETRY_RIP equ 184
+LOCAL_RETRIES equ 192
+
+; enum trap_saving
+SAVES_LEAN equ 0
+SAVES_GENERAL equ 1
+SAVES_ALL equ 2
 
 FXSAVE_SIZE equ 512         ; the legacy part; an XSAVE header of 64 bytes follows it
 XSAVE_HEADER_QWORDS equ 8
@@ -20,9 +35,10 @@ REGISTERS_SIZE equ 15 * 8   ; struct trapline_fault: R15 to RAX, and where RDI i
 REGISTERS_RDI equ 9 * 8
 PLACE_SIZE equ 3 * 8        ; and its kind, physical and address
 
-extern trap_area, trap_depth, trap_call, trap_too_deep
+extern trap_calls, trap_too_deep
 extern xsave_size, xsave_mask
 extern exception_report
+extern interrupt_dispatch, interrupt_general
 
 %macro push_registers 0
     push rax
@@ -64,17 +80,17 @@ extern exception_report
 ; The stack is then aligned to 16 bytes: the CPU aligned it before its five words, and 15 registers
 ; and four words follow. Changes RDI and the flags, no other register.
 %macro fault_enter 0
-    push qword [trap_area + AREA_LINEAR]
-    push qword [trap_area + AREA_PHYSICAL]
-    push qword [trap_area + AREA_QUALIFICATION]
+    push qword [gs:AREA_LINEAR]
+    push qword [gs:AREA_PHYSICAL]
+    push qword [gs:AREA_QUALIFICATION]
     and qword [rsp], KIND_MASK
-    push qword [trap_depth]
-    mov dword [trap_area + AREA_BUSY], 0
+    push qword [gs:LOCAL_TRAP_DEPTH]
+    mov dword [gs:AREA_BUSY], 0
     mov rdi, rsp
     cld
-    cmp qword [trap_depth], TRAP_MAX_DEPTH
+    cmp qword [gs:LOCAL_TRAP_DEPTH], TRAP_MAX_DEPTH
     jae too_deep
-    inc qword [trap_depth]
+    inc qword [gs:LOCAL_TRAP_DEPTH]
 %endmacro
 
 %macro trap_enter 0
@@ -83,55 +99,89 @@ extern exception_report
 %endmacro
 
 %macro trap_leave 0
-    pop qword [trap_depth]
+    pop qword [gs:LOCAL_TRAP_DEPTH]
     add rsp, PLACE_SIZE
     pop_registers
     iretq
 %endmacro
 
+; Behind the registers' space, in an entry that is filtered (argument 1): an access to a page that
+; another vCPU may have allowed meanwhile, so that a translation of old was what forbade it, goes to
+; argument 2 with the area released. Changes RDI and the flags.
+%macro filter 2
+%if %1
+    mov edi, [gs:AREA_PHYSICAL]
+    shr edi, PAGE_SHIFT
+    and edi, RAISED_BITS - 1
+    bt [gs:AREA_RAISED], edi
+    jc %%raised
+%%real:
+    [section .text.cold]
+%%raised:
+    call raised_before
+    jc %2
+    jmp %%real
+    __?SECT?__
+%endif
+%endmacro
+
 section .text
 
-; For handlers that give all registers back as they found them.
-global trap_entry_lean
+; For handlers that give all registers back as they found them. Argument 1 of this and the following:
+; the name's end, argument 2: is it filtered?
+%macro lean_entry 2
+global trap_entry_lean%1
 align 16
-trap_entry_lean:
+trap_entry_lean%1:
     sub rsp, REGISTERS_SIZE
     mov [rsp + REGISTERS_RDI], rdi
+    filter %2, .again
     fault_enter
-    call [trap_call]
-    pop qword [trap_depth]
+    call [trap_calls + SAVES_LEAN * 8]
+    pop qword [gs:LOCAL_TRAP_DEPTH]
     mov rdi, [rsp + PLACE_SIZE + REGISTERS_RDI]
     add rsp, PLACE_SIZE + REGISTERS_SIZE
     iretq
+%if %2
+.again:
+    mov rdi, [rsp + REGISTERS_RDI]
+    add rsp, REGISTERS_SIZE
+    iretq
+%endif
+%endmacro
 
 ; For handlers that use general registers only.
-global trap_entry_general
+%macro general_entry 2
+global trap_entry_general%1
 align 16
-trap_entry_general:
-    trap_enter
-    call [trap_call]
+trap_entry_general%1:
+    push_registers
+    filter %2, retry
+    fault_enter
+    call [trap_calls + SAVES_GENERAL * 8]
     trap_leave
+%endmacro
 
 ; For handlers that may use x87 and SSE, on CPUs without XSAVE.
-global trap_entry_fxsave
+%macro fxsave_entry 2
+global trap_entry_fxsave%1
 align 16
-trap_entry_fxsave:
-    trap_enter
+trap_entry_fxsave%1:
+    push_registers
+    filter %2, retry
+    fault_enter
     mov rbx, rsp
     sub rsp, FXSAVE_SIZE
     fxsave64 [rsp]
-    call [trap_call]
+    call [trap_calls + SAVES_ALL * 8]
     fxrstor64 [rsp]
     mov rsp, rbx
     trap_leave
+%endmacro
 
-; For handlers that may use any vector register. XSAVE leaves most of its header as it finds it, and
-; XRSTOR refuses one that is not zero there.
-global trap_entry_xsave
-align 16
-trap_entry_xsave:
-    trap_enter
-    mov rbx, rsp
+; Save what XSAVE knows below the stack, with XRSTOR's header zero where XSAVE leaves it alone.
+; Changes RAX, RDX and RSP; the area begins at RSP.
+%macro save_vectors 0
     sub rsp, [xsave_size]
     and rsp, -64
     xor eax, eax
@@ -143,12 +193,69 @@ trap_entry_xsave:
     mov eax, [xsave_mask]
     xor edx, edx
     xsave64 [rsp]
-    call [trap_call]
+%endmacro
+
+%macro restore_vectors 0
     mov eax, [xsave_mask]
     xor edx, edx
     xrstor64 [rsp]
+%endmacro
+
+; For handlers that may use any vector register.
+%macro xsave_entry 2
+global trap_entry_xsave%1
+align 16
+trap_entry_xsave%1:
+    push_registers
+    filter %2, retry
+    fault_enter
+    mov rbx, rsp
+    save_vectors
+    call [trap_calls + SAVES_ALL * 8]
+    restore_vectors
     mov rsp, rbx
     trap_leave
+%endmacro
+
+%macro trap_entries 2
+    lean_entry %1, %2
+    general_entry %1, %2
+    fxsave_entry %1, %2
+    xsave_entry %1, %2
+%endmacro
+
+%define NO_NAME
+    trap_entries NO_NAME, 0
+    trap_entries _filtered, 1
+
+; The page of this access was allowed by another vCPU since translations were dropped last, or one
+; that has the same bit. Carry set: try the access again, once; the area is released. Carry clear: it
+; was tried, so it is forbidden. Above the return address: the space of 15 registers, then RIP.
+raised_before:
+    push rax
+    mov rax, [gs:AREA_PHYSICAL]
+    and rax, PAGE_MASK
+    mov rdi, [rsp + 16 + REGISTERS_SIZE]
+    cmp rax, [gs:LOCAL_RETRY_PAGE]
+    jne .again
+    cmp rdi, [gs:LOCAL_RETRY_RIP]
+    jne .again
+    mov qword [gs:LOCAL_RETRY_PAGE], -1
+    pop rax
+    clc
+    ret
+.again:
+    mov [gs:LOCAL_RETRY_PAGE], rax
+    mov [gs:LOCAL_RETRY_RIP], rdi
+    inc qword [gs:LOCAL_RETRIES]
+    mov dword [gs:AREA_BUSY], 0
+    pop rax
+    stc
+    ret
+
+retry:
+    pop_registers
+    iretq
 
 too_deep:
     call trap_too_deep
@@ -180,6 +287,77 @@ exception_common:
     cld
     call exception_report
     ud2
+
+; Interrupts: a stub for each vector, all of one size.
+global interrupt_stubs
+align 16
+interrupt_stubs:
+%assign vector FIRST_INTERRUPT
+%rep INTERRUPTS
+align 16
+    push strict dword vector
+    jmp near interrupt_common
+%assign vector vector + 1
+%endrep
+
+; Handlers of C: what they may change is saved. Vector registers, too, unless the vector is one of
+; those whose handler keeps to the general ones.
+%macro push_volatile 0
+    push rbx
+    push rax
+    push rcx
+    push rdx
+    push rsi
+    push rdi
+    push r8
+    push r9
+    push r10
+    push r11
+%endmacro
+
+%macro pop_volatile 0
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rdi
+    pop rsi
+    pop rdx
+    pop rcx
+    pop rax
+    pop rbx
+%endmacro
+
+INTERRUPT_VECTOR equ 10 * 8 ; above the registers
+
+align 16
+interrupt_common:
+    push_volatile
+    cld
+    mov rdi, [rsp + INTERRUPT_VECTOR]
+    mov rbx, rsp
+    lea rax, [interrupt_general]
+    cmp byte [rax + rdi], 0
+    jne .call
+    cmp qword [xsave_size], 0
+    je .fxsave
+    save_vectors
+    call interrupt_dispatch
+    restore_vectors
+    jmp .leave
+.fxsave:
+    sub rsp, FXSAVE_SIZE
+    fxsave64 [rsp]
+    call interrupt_dispatch
+    fxrstor64 [rsp]
+    jmp .leave
+.call:
+    call interrupt_dispatch
+.leave:
+    mov rsp, rbx
+    pop_volatile
+    add rsp, 8
+    iretq
 
 section .rodata
 

@@ -72,10 +72,15 @@ static inline void *trap_page(const struct trapline_fault *fault)
  * own, which reports the access and ends the guest with TRAP_EXIT_FAULT. flags: enum trap_flags.
  *
  * The handler runs on the stack of the access, with interrupts off, and returns to try the access
- * again. A forbidden access in the handler calls it again, TRAP_MAX_DEPTH levels deep in all.
+ * again. A forbidden access in the handler calls it again, TRAP_MAX_DEPTH levels deep in all. It is
+ * the handler of all vCPUs and may run on several of them at once; an access made on another vCPU
+ * while trap() runs calls this handler or the one before it.
  * Returns 0, or -EINVAL for an unknown flag.
  */
 int trap(trap_handler *handler, unsigned flags);
+
+/* The information area that the runtime registered for the calling vCPU. */
+struct trapline_trap_area *trap_area(void);
 
 /* PROT1: reduce the access to one page. Returns 0, -EINVAL, -ENOENT, -ENOMEM or -EOPNOTSUPP. */
 static inline int prot1(void *page, unsigned access)

@@ -4,9 +4,6 @@
 #include "except.h"
 #include "probe.h"
 
-/* The runtime's area. */
-extern struct trapline_trap_area trap_area;
-
 /* A gate of the test's own on vector 20, with an area of its own. */
 __asm__(".text\n"
         "raw_entry:\n\t"
@@ -52,7 +49,7 @@ static void raw_store(struct trapline_trap_area *area, char *page)
     EXPECT_EQ(hypercall2(TRAPLINE_HC_TRAP, (uint64_t)area, 0), 0);
     EXPECT_EQ(prot1(page, TRAPLINE_READ), 0);
     probe_write(page + 0x123, 1);
-    EXPECT_EQ(hypercall2(TRAPLINE_HC_TRAP, (uint64_t)&trap_area, 0), 0);
+    EXPECT_EQ(hypercall2(TRAPLINE_HC_TRAP, (uint64_t)trap_area(), 0), 0);
     trap(NULL, 0);
     EXPECT_EQ(raw.faults, 1);
     EXPECT_EQ(raw.rip, (uint64_t)probe_write);
@@ -101,8 +98,8 @@ static void check_area_errors(void)
         uint64_t area;
         int want;
     } rows[] = {
-        {"misaligned by 1", (uint64_t)&trap_area + 1, -TRAPLINE_EINVAL},
-        {"misaligned by 8", (uint64_t)&trap_area + 8, -TRAPLINE_EINVAL},
+        {"misaligned by 1", (uint64_t)trap_area() + 1, -TRAPLINE_EINVAL},
+        {"misaligned by 8", (uint64_t)trap_area() + 8, -TRAPLINE_EINVAL},
         {"1", 1, -TRAPLINE_EINVAL},
         {"all ones", ~0ul, -TRAPLINE_EINVAL},
         {"end of RAM", ram_size(), -TRAPLINE_ENOENT},
@@ -125,7 +122,7 @@ static void check_area_errors(void)
     /* Unregister, and register again. */
     EXPECT_EQ(hypercall2(TRAPLINE_HC_TRAP, 0, 0), 0);
     EXPECT_EQ(hypercall2(TRAPLINE_HC_TRAP, 0, 0), 0);
-    EXPECT_EQ(hypercall2(TRAPLINE_HC_TRAP, (uint64_t)&trap_area, 0), 0);
+    EXPECT_EQ(hypercall2(TRAPLINE_HC_TRAP, (uint64_t)trap_area(), 0), 0);
     EXPECT_EQ(prot1(page, TRAPLINE_READ), 0);
     EXPECT_EQ(probe(page, TRAPLINE_WRITE), 1);
     EXPECT_EQ(unprot(page), 0);

@@ -6,8 +6,7 @@
 #include "probe.h"
 #include "walk.h"
 
-/* The runtime's area, and the stack of the exceptions that are not TRAP. */
-extern struct trapline_trap_area trap_area;
+/* The stack of the exceptions that are not TRAP. */
 extern char exception_stack_bottom[], exception_stack_top[];
 
 /* Every access stub is called with RDI = address, RSI = VALUE; RAX is set to INITIAL first. */
@@ -418,7 +417,7 @@ static uint64_t walk_qualification;
 
 static void walk_handler(struct trapline_fault *fault)
 {
-    walk_qualification = trap_area.qualification;
+    walk_qualification = trap_area()->qualification;
     repeat_handler(fault);
 }
 

@@ -7,8 +7,6 @@
  */
 #include "probe.h"
 
-extern struct trapline_trap_area trap_area;
-
 enum {
     CALLS = 120000,
     VICTIM_PAGES = 3 * PAGES_2M,
@@ -192,7 +190,7 @@ static void check_calls(void)
             number = TRAPLINE_HC_COUNT + below(2) * next() % (1ul << 40);
         result = one_call(number);
         if (number == TRAPLINE_HC_TRAP)
-            hypercall2(TRAPLINE_HC_TRAP, (uint64_t)&trap_area, 0);
+            hypercall2(TRAPLINE_HC_TRAP, (uint64_t)trap_area(), 0);
         if (!known(result.rax))
             check_failed(__LINE__, "call %u, number %lu: %ld", i, number, result.rax);
         if (number >= TRAPLINE_HC_COUNT) {
