@@ -50,13 +50,14 @@ struct cpu {
     struct cpu_tss tss __attribute__((aligned(16)));
 
     /* Running guests; see vcpu.h. */
-    uint64_t vmxon_region; /* physical; not 0 exactly while in VMX operation */
-    struct vcpu *current;  /* whose VMCS is loaded, NULL = none */
-    struct vcpu *queue;    /* circular list of the vCPUs pinned here; the tail */
-    unsigned vcpu_count;   /* in that list */
-    atomic_bool idle;      /* it has, or is about to find, nothing to run: cpu_wake() */
-    uint64_t nmis;         /* NMIs taken, in root mode or as exits */
-    uint64_t interrupts;   /* external interrupts taken */
+    uint64_t vmxon_region;         /* physical; not 0 exactly while in VMX operation */
+    struct vcpu *current;          /* whose VMCS is loaded, NULL = none */
+    struct vcpu *queue;            /* circular list of the vCPUs pinned here; the tail */
+    unsigned vcpu_count;           /* in that list */
+    struct vcpu *_Atomic arrivals; /* list of vCPUs that other CPUs want in the queue */
+    atomic_bool idle;              /* it has, or is about to find, nothing to run: cpu_wake() */
+    uint64_t nmis;                 /* NMIs taken, in root mode or as exits */
+    uint64_t interrupts;           /* external interrupts taken */
     uint64_t ipis_sent;
 };
 

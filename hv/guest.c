@@ -24,16 +24,15 @@ struct guest *guests[HANDOVER_MAX_GUESTS];
 unsigned guest_count;
 atomic_uint guests_alive;
 
+static struct mtrr_state mtrrs; /* read when guests are created, before any runs */
+
 static uint64_t pool_alloc(void *ctx)
 {
     struct table_pool *pool = ctx;
     uint64_t page = pool->free_list;
 
     if (page) {
-        uint64_t *words = phys_to_virt(page);
-
-        pool->free_list = words[0];
-        memset(words, 0, PAGE_SIZE);
+        pool->free_list = *(uint64_t *)phys_to_virt(page);
     } else if (pool->next < pool->pages) {
         page = pool->base + pool->next++ * PAGE_SIZE;
     } else {
@@ -110,12 +109,11 @@ void guest_write(struct guest *guest, uint64_t gpa, const void *from, uint64_t b
 }
 
 /* A 2 MiB block (or more) is fit for RAM when its memory type is the same everywhere. */
-static uint64_t alloc_uniform(const struct mtrr_state *mtrrs, uint64_t bytes,
-                              enum memory_type *type)
+static uint64_t alloc_uniform(uint64_t bytes, enum memory_type *type)
 {
     uint64_t phys = memory_alloc(bytes, bytes);
 
-    if (phys && !mtrr_uniform(mtrrs, phys, bytes, type)) {
+    if (phys && !mtrr_uniform(&mtrrs, phys, bytes, type)) {
         memory_free(phys, bytes);
         return 0;
     }
@@ -125,20 +123,18 @@ static uint64_t alloc_uniform(const struct mtrr_state *mtrrs, uint64_t bytes,
 /* Give RAM to the guest in 1 GiB pieces where they fit, else block by block, and map it. */
 static bool add_ram(struct guest *guest)
 {
-    static struct mtrr_state mtrrs;
     uint64_t gpa = 0;
 
-    mtrr_read(&mtrrs);
     while (gpa < guest->ram_size) {
         uint64_t bytes = SIZE_1G;
         enum memory_type type;
         uint64_t phys = 0;
 
         if (!(gpa & (SIZE_1G - 1)) && guest->ram_size - gpa >= SIZE_1G)
-            phys = alloc_uniform(&mtrrs, bytes, &type);
+            phys = alloc_uniform(bytes, &type);
         if (!phys) {
             bytes = SIZE_2M;
-            phys = alloc_uniform(&mtrrs, bytes, &type);
+            phys = alloc_uniform(bytes, &type);
         }
         if (!phys) {
             kprintf("trapline: guest %s: %llu MiB of memory asked for, %llu MiB are free: lower "
@@ -224,8 +220,8 @@ static bool reserve(struct guest *guest)
 
     if (!budget)
         budget = (guest->ram_size >> TABLE_BUDGET_SHIFT) + TABLE_BUDGET_MIN;
-    guest->pool.pages = (budget + PAGE_SIZE - 1) / PAGE_SIZE;
-    guest->pool.base = memory_alloc(guest->pool.pages * PAGE_SIZE, PAGE_SIZE);
+    guest->pool = (struct table_pool){.pages = (budget + PAGE_SIZE - 1) / PAGE_SIZE};
+    guest->pool.base = memory_alloc_raw(guest->pool.pages * PAGE_SIZE, PAGE_SIZE);
     guest->block_bytes = (guest->ram_size >> GUEST_BLOCK_SHIFT) * sizeof(uint64_t);
     if (!guest->pool.base) {
         kprintf("trapline: guest %s: no memory for %llu KiB of tables\n", guest->config->name,
@@ -241,24 +237,52 @@ static bool reserve(struct guest *guest)
     return true;
 }
 
-static bool create_vcpus(struct guest *guest)
+/* Make the vCPUs, or make them new for the next run. */
+static bool begin_vcpus(struct guest *guest)
 {
     for (unsigned i = 0; i < guest->config->vcpus; i++) {
-        guest->vcpus[i] = vcpu_create(guest, i, guest->ram_size - GUEST_BOOT_AREA);
         if (!guest->vcpus[i])
+            guest->vcpus[i] = vcpu_create(guest, i);
+        if (!guest->vcpus[i] || !vcpu_begin(guest->vcpus[i], guest->ram_size - GUEST_BOOT_AREA))
             return false;
-        guest->vcpu_count++;
     }
+    guest->vcpu_count = guest->config->vcpus;
     atomic_store(&guest->vcpus_left, guest->vcpu_count);
     guest->vcpus_started = 1;
-    fill_boot_area(guest);
     return true;
+}
+
+/* All that a run begins with; false = the machine cannot give it, and the reason was printed. */
+static bool begin(struct guest *guest)
+{
+    const struct handover_guest *config = guest->config;
+
+    guest->holder = NULL;
+    guest->line_length = 0;
+    atomic_store(&guest->time_used, 0);
+    atomic_fetch_add(&guest->flush_gen, 1); /* so that the first load of each vCPU flushes */
+    if (!reserve(guest)) {
+        /* The reason was printed. */
+    } else if (ept_init(&guest->ept, &guest->ept_env, &vmx_setup.ept,
+                        guest->alias_base + guest->alias_size) != EPT_OK) {
+        kprintf("trapline: guest %s: 'tables' is too small for any page table\n", config->name);
+    } else if (add_ram(guest)) {
+        if (begin_vcpus(guest)) {
+            load_image(guest);
+            fill_boot_area(guest);
+            atomic_store(&guest->state, GUEST_RUNNING);
+            return true;
+        }
+        kprintf("trapline: guest %s: no memory for its vCPUs\n", config->name);
+    }
+    guest_release(guest);
+    return false;
 }
 
 struct guest *guest_create(const struct handover_guest *config, unsigned id)
 {
-    uint64_t phys;
     struct guest *guest;
+    uint64_t phys;
 
     if (config->vcpus > GUEST_MAX_VCPUS) {
         kprintf("trapline: guest %s: vcpus = %u: a guest can have %u\n", config->name,
@@ -270,6 +294,7 @@ struct guest *guest_create(const struct handover_guest *config, unsigned id)
         kprintf("trapline: guest %s: no memory left\n", config->name);
         return NULL;
     }
+    mtrr_read(&mtrrs);
     guest = phys_to_virt(phys);
     guest->config = config;
     guest->id = id;
@@ -277,7 +302,6 @@ struct guest *guest_create(const struct handover_guest *config, unsigned id)
     guest->alias_base = round_gib(config->memory);
     guest->alias_size = guest->alias_base;
     guest->features = vmx_setup.features;
-    atomic_store(&guest->flush_gen, 1); /* no vCPU has seen it: the first load of each flushes */
     guest->ept_env = (struct ept_env){
         .virt_offset = HANDOVER_DIRECT_BASE,
         .alloc = pool_alloc,
@@ -285,23 +309,13 @@ struct guest *guest_create(const struct handover_guest *config, unsigned id)
         .flush = pool_flush,
         .ctx = &guest->pool,
     };
-    if (guest->alias_base + guest->alias_size > 1ull << vmx_setup.physical_bits) {
+    if (guest->alias_base + guest->alias_size > 1ull << vmx_setup.physical_bits)
         kprintf("trapline: guest %s: memory and alias window do not fit into the CPU's %u "
                 "physical address bits\n",
                 config->name, vmx_setup.physical_bits);
-    } else if (!reserve(guest)) {
-        /* The reason was printed. */
-    } else if (ept_init(&guest->ept, &guest->ept_env, &vmx_setup.ept,
-                        guest->alias_base + guest->alias_size) != EPT_OK) {
-        kprintf("trapline: guest %s: 'tables' is too small for any page table\n", config->name);
-    } else if (add_ram(guest)) {
-        load_image(guest);
-        if (create_vcpus(guest))
-            return guest;
-        kprintf("trapline: guest %s: no memory for its vCPUs\n", config->name);
-    }
-    guest_release(guest);
-    memory_free(phys, sizeof(*guest));
+    else if (begin(guest))
+        return guest;
+    guest_destroy(guest);
     return NULL;
 }
 
@@ -309,7 +323,7 @@ void guest_release(struct guest *guest)
 {
     uint64_t blocks = guest->ram_size >> GUEST_BLOCK_SHIFT;
 
-    for (unsigned i = 0; i < guest->vcpu_count; i++)
+    for (unsigned i = 0; i < GUEST_MAX_VCPUS && guest->vcpus[i]; i++)
         vcpu_release(guest->vcpus[i]);
     for (uint64_t i = 0; guest->blocks && i < blocks; i++) {
         if (guest->blocks[i])
@@ -323,57 +337,11 @@ void guest_release(struct guest *guest)
     guest->pool.base = 0;
 }
 
-/*
- * A guest that has the console for itself prints as it likes, but a line that begins as the
- * hypervisor's own do: that gets the guest's name in front. line_length counts how much of such a
- * beginning is held back; all of it stands for a line of which nothing is, up to its end.
- */
-static void print_alone(struct guest *guest, const char *text, size_t bytes)
+void guest_destroy(struct guest *guest)
 {
-    static const char mark[] = "trapline:";
-    const size_t whole = sizeof(mark) - 1;
-    size_t from = 0; /* what is to be printed and was not */
-
-    for (size_t i = 0; i < bytes; i++) {
-        unsigned held = guest->line_length;
-
-        if (held < whole && text[i] == mark[held]) {
-            if (held == 0)
-                console_write(text + from, i - from);
-            from = i + 1;
-            guest->line_length++;
-            if (guest->line_length == whole)
-                kprintf("[%s] %s", guest->config->name, mark);
-            continue;
-        }
-        if (held < whole) {
-            console_write(mark, held);
-            guest->line_length = (unsigned)whole;
-        }
-        if (text[i] == '\n')
-            guest->line_length = 0;
-    }
-    console_write(text + from, bytes - from);
-}
-
-void guest_print(struct guest *guest, const char *text, size_t bytes)
-{
-    if (guest_count == 1) {
-        print_alone(guest, text, bytes);
-        return;
-    }
-    for (size_t i = 0; i < bytes; i++) {
-        if (guest->line_length == 0)
-            guest->line_length =
-                (unsigned)ksnprintf(guest->line, sizeof(guest->line), "[%s] ", guest->config->name);
-        guest->line[guest->line_length++] = text[i];
-        if (text[i] != '\n' && guest->line_length == GUEST_LINE_LEN - 1)
-            guest->line[guest->line_length++] = '\n';
-        if (guest->line[guest->line_length - 1] == '\n') {
-            console_write(guest->line, guest->line_length);
-            guest->line_length = 0;
-        }
-    }
+    for (unsigned i = 0; i < GUEST_MAX_VCPUS && guest->vcpus[i]; i++)
+        vcpu_destroy(guest->vcpus[i]);
+    memory_free(virt_to_phys(guest), sizeof(*guest));
 }
 
 bool guest_denied(struct guest *guest, enum guest_denial kind)
@@ -396,8 +364,10 @@ static bool begin_finish(struct guest *guest)
 {
     if (!guest_begin_end(guest) && (guest->state != GUEST_ENDING || guest->ender != this_cpu()))
         return false;
+    spin_lock(&guest->print_lock);
     if (guest->line_length) /* what it printed last, without its newline */
         guest_print(guest, "\n", 1);
+    spin_unlock(&guest->print_lock);
     return true;
 }
 
@@ -418,8 +388,17 @@ void guest_exit(struct guest *guest, int64_t code)
     if (!begin_finish(guest))
         return;
     guest->exit_code = code;
-    kprintf("trapline: guest %s: exit code %lld\n", guest->config->name, (long long)code);
+    guest->failures += code != 0;
+    /* Of many runs the summary tells: those that are like the one before need no line each. */
+    if (code != 0 || guest->runs + 1 == guest->config->repeat)
+        kprintf("trapline: guest %s: exit code %lld\n", guest->config->name, (long long)code);
     finish(guest, GUEST_EXITED);
+}
+
+static void say_stopped(struct guest *guest)
+{
+    guest->failures++;
+    kprintf("trapline: guest %s: stopped: %s\n", guest->config->name, guest->stop_reason);
 }
 
 void guest_stop(struct guest *guest, const char *format, ...)
@@ -431,6 +410,34 @@ void guest_stop(struct guest *guest, const char *format, ...)
     va_start(args, format);
     kvsnprintf(guest->stop_reason, sizeof(guest->stop_reason), format, args);
     va_end(args);
-    kprintf("trapline: guest %s: stopped: %s\n", guest->config->name, guest->stop_reason);
+    say_stopped(guest);
     finish(guest, GUEST_STOPPED);
+}
+
+/* Add what this run counted to the runs before it. */
+static void keep_stats(struct guest *guest)
+{
+    guest->past.splits += guest->ept.stats.splits;
+    guest->past.merges += guest->ept.stats.merges;
+    for (unsigned i = 0; i < guest->vcpu_count; i++)
+        vcpu_keep_stats(guest->vcpus[i]);
+}
+
+bool guest_run_again(struct guest *guest)
+{
+    keep_stats(guest);
+    guest->runs++;
+    if (guest->runs < guest->config->repeat) {
+        if (begin(guest))
+            return true;
+        ksnprintf(guest->stop_reason, sizeof(guest->stop_reason), "run %u could not begin",
+                  guest->runs + 1);
+        say_stopped(guest);
+        atomic_store(&guest->state, GUEST_STOPPED);
+    }
+    guest->ept.stats.splits = guest->past.splits;
+    guest->ept.stats.merges = guest->past.merges;
+    for (unsigned i = 0; i < guest->vcpu_count; i++)
+        guest->vcpus[i]->stats = guest->vcpus[i]->past;
+    return false;
 }

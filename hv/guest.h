@@ -84,7 +84,13 @@ struct guest {
     atomic_uint vcpus_left;         /* vCPUs that a CPU may still touch */
     atomic_uint_fast64_t time_used; /* ticks, of all vCPUs */
 
+    /* Of a guest that runs several times, one run after the other. */
+    unsigned runs;         /* that are over */
+    unsigned failures;     /* runs that did not end with exit code 0 */
+    struct ept_stats past; /* of the runs before this one */
+
     uint64_t denials[DENIAL_COUNT];
+    struct spinlock print_lock; /* guards what follows */
     char line[GUEST_LINE_LEN];
     unsigned line_length;
 };
@@ -118,7 +124,10 @@ bool guest_may_access(struct guest *guest, uint64_t gpa, uint64_t bytes, enum ep
 void guest_read(struct guest *guest, uint64_t gpa, void *to, uint64_t bytes);
 void guest_write(struct guest *guest, uint64_t gpa, const void *from, uint64_t bytes);
 
-/* The guest's console output: with a name in front of each line when several guests run. */
+/*
+ * The guest's console output: with a name in front of each line when several guests run. The caller
+ * holds print_lock, for as long as the text is to stay in one piece.
+ */
 void guest_print(struct guest *guest, const char *text, size_t bytes);
 
 /* Count a denied access; true the first time for this kind, when it is worth a line. */
@@ -138,7 +147,20 @@ void guest_stop(struct guest *guest, const char *format, ...) __attribute__((for
  */
 bool guest_begin_end(struct guest *guest);
 
-/* Give back the memory of a guest that has ended; its configuration and counters stay. */
+/*
+ * Give back the memory of a guest that has ended, after all of its vCPUs were unloaded; its
+ * configuration and counters stay.
+ */
 void guest_release(struct guest *guest);
+
+/*
+ * After that: count the run and, if the configuration asks for more of them, make the guest anew,
+ * with its vCPUs not yet queued on their CPUs. False: it is over, and its counters are the sums
+ * over its runs.
+ */
+bool guest_run_again(struct guest *guest);
+
+/* Give back what is left of a guest that is over. */
+void guest_destroy(struct guest *guest);
 
 #endif

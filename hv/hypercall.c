@@ -22,6 +22,7 @@ static int64_t hc_print(struct vcpu *vcpu, struct vmx_regs *regs)
     guest_unlock(vcpu);
     if (!readable)
         return -TRAPLINE_EFAULT;
+    spin_lock(&guest->print_lock);
     for (uint64_t at = text, left = bytes; left;) {
         uint64_t piece = GUEST_BLOCK_BYTES - (at & (GUEST_BLOCK_BYTES - 1));
 
@@ -31,6 +32,7 @@ static int64_t hc_print(struct vcpu *vcpu, struct vmx_regs *regs)
         at += piece;
         left -= piece;
     }
+    spin_unlock(&guest->print_lock);
     return (int64_t)bytes;
 }
 

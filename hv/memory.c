@@ -57,7 +57,7 @@ void memory_init(const struct handover *handover)
     memory_load();
 }
 
-uint64_t memory_alloc(uint64_t bytes, uint64_t align)
+uint64_t memory_alloc_raw(uint64_t bytes, uint64_t align)
 {
     uint64_t base;
 
@@ -68,9 +68,15 @@ uint64_t memory_alloc(uint64_t bytes, uint64_t align)
     reserve_entries();
     enum extents_result result = extents_take(&free_memory, bytes, align, &base);
     spin_unlock(&lock);
-    if (result != EXTENTS_OK)
-        return 0;
-    memset(phys_to_virt(base), 0, bytes);
+    return result == EXTENTS_OK ? base : 0;
+}
+
+uint64_t memory_alloc(uint64_t bytes, uint64_t align)
+{
+    uint64_t base = memory_alloc_raw(bytes, align);
+
+    if (base)
+        memset(phys_to_virt(base), 0, round_up(bytes));
     return base;
 }
 
@@ -89,6 +95,8 @@ uint64_t memory_free_bytes(void)
 {
     spin_lock(&lock);
     uint64_t bytes = free_memory.bytes;
+    if (free_memory.list != first_list)
+        bytes += round_up(free_memory.capacity * sizeof(*free_memory.list));
     spin_unlock(&lock);
     return bytes;
 }

@@ -45,10 +45,13 @@ void memory_load(void);
  */
 uint64_t memory_alloc(uint64_t bytes, uint64_t align);
 
+/* The same, but what the memory holds is left over from its last use. */
+uint64_t memory_alloc_raw(uint64_t bytes, uint64_t align);
+
 /* Give back what memory_alloc() returned, with the same number of bytes. */
 void memory_free(uint64_t phys, uint64_t bytes);
 
-/* Bytes that are free now. */
+/* Bytes that are free now, or that only the list of what is free takes up. */
 uint64_t memory_free_bytes(void);
 
 /* Map device memory uncached (write-combining when wc); its virtual address, NULL = no room. */

@@ -34,9 +34,41 @@ static void unlink_next(struct cpu *cpu)
     cpu->vcpu_count--;
 }
 
+void sched_hand_over(struct vcpu *vcpu)
+{
+    struct cpu *cpu = vcpu->cpu;
+    struct vcpu *first;
+
+    if (cpu == this_cpu()) {
+        sched_add(cpu, vcpu);
+        return;
+    }
+    first = atomic_load(&cpu->arrivals);
+    do
+        vcpu->next = first;
+    while (!atomic_compare_exchange_weak(&cpu->arrivals, &first, vcpu));
+    cpu_wake(cpu);
+}
+
+/* Queue what other CPUs have handed over to this one. */
+static void take_arrivals(struct cpu *cpu)
+{
+    struct vcpu *vcpu = atomic_load(&cpu->arrivals);
+
+    if (!vcpu)
+        return;
+    vcpu = atomic_exchange(&cpu->arrivals, NULL);
+    while (vcpu) {
+        struct vcpu *next = vcpu->next;
+
+        sched_add(cpu, vcpu);
+        vcpu = next;
+    }
+}
+
 /*
  * The guest of this vCPU has ended. The CPU that lets the guest's last one go gives its memory
- * back; the last guest's closes the machine's run.
+ * back and makes it anew, if it is to run again; the last guest's closes the machine's run.
  */
 static void retire(struct vcpu *vcpu)
 {
@@ -46,6 +78,11 @@ static void retire(struct vcpu *vcpu)
     if (atomic_fetch_sub(&guest->vcpus_left, 1) != 1)
         return;
     guest_release(guest);
+    if (guest_run_again(guest)) {
+        for (unsigned i = 0; i < guest->vcpu_count; i++)
+            sched_hand_over(guest->vcpus[i]);
+        return;
+    }
     if (atomic_fetch_sub(&guests_alive, 1) == 1)
         machine_stop(summary_print());
 }
@@ -55,6 +92,7 @@ static struct vcpu *pick(struct cpu *cpu)
 {
     uint64_t now = rdtsc();
 
+    take_arrivals(cpu);
     for (unsigned left = cpu->vcpu_count; left; left--) {
         struct vcpu *vcpu = cpu->queue->next;
 

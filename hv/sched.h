@@ -15,8 +15,11 @@ enum {
     SCHED_SLICE_MS = 10,
 };
 
-/* Pin a vCPU to a CPU; before the CPUs run guests. */
+/* Pin a vCPU to a CPU; before the CPUs run guests, or on that CPU itself. */
 void sched_add(struct cpu *cpu, struct vcpu *vcpu);
+
+/* Queue a vCPU that no CPU has in its queue on the one that it is pinned to, from any CPU. */
+void sched_hand_over(struct vcpu *vcpu);
 
 /* Run this CPU's vCPUs for ever. */
 noreturn void sched_run(void);

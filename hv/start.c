@@ -9,6 +9,7 @@
 #include "hv/machine.h"
 #include "hv/sched.h"
 #include "hv/selftest.h"
+#include "hv/summary.h"
 #include "hv/vcpu.h"
 #include "hv/vmx_setup.h"
 #include "vmx/x86.h"
@@ -89,6 +90,7 @@ static void print_guest(const struct guest *guest)
 /* Make the guests and queue their vCPUs. */
 static void create_guests(const struct handover *handover)
 {
+    summary_begin();
     guest_count = handover->guest_count;
     for (unsigned i = 0; i < handover->guest_count; i++) {
         struct guest *guest = guest_create(&handover->guests[i], i);

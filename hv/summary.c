@@ -1,10 +1,14 @@
 #include "hv/summary.h"
 
 #include "hv/console.h"
+#include "hv/cpu.h"
 #include "hv/guest.h"
+#include "hv/memory.h"
 #include "hv/vcpu.h"
 
 typedef unsigned long long ull;
+
+static uint64_t free_at_start;
 
 static const char *const hypercall_names[TRAPLINE_HC_COUNT] = {
     [TRAPLINE_HC_NOP] = "nop",
@@ -43,6 +47,16 @@ static const char *const denial_names[DENIAL_COUNT] = {
     [DENIAL_XSETBV] = "XSETBV", [DENIAL_VMX] = "VMX and SMX instructions",
 };
 
+static void print_vcpu(const struct vcpu *vcpu)
+{
+    struct trapline_stats sum = {0};
+
+    vcpu_sum_stats(vcpu, &sum);
+    kprintf("trapline:   vCPU %u on CPU %u: %llu exits, %llu traps, %llu flushes, %llu IPIs\n",
+            vcpu->index, vcpu->cpu->index, (ull)sum.exits, (ull)sum.traps, (ull)sum.flushes,
+            (ull)sum.ipis);
+}
+
 static void print_counts(const struct guest *guest)
 {
     uint64_t refused = 0;
@@ -74,27 +88,54 @@ static void print_counts(const struct guest *guest)
     }
 }
 
+static void print_guest(struct guest *guest)
+{
+    struct trapline_stats sum = {0};
+
+    for (unsigned v = 0; v < guest->vcpu_count; v++)
+        vcpu_sum_stats(guest->vcpus[v], &sum);
+    kprintf("trapline: summary of guest %s: ", guest->config->name);
+    if (guest->config->repeat > 1)
+        kprintf("%u runs, %u failed, the last: ", guest->runs, guest->failures);
+    if (guest->state == GUEST_EXITED)
+        kprintf("exit code %lld\n", (long long)guest->exit_code);
+    else
+        kprintf("stopped: %s\n", guest->stop_reason);
+    kprintf("trapline:   %llu exits, %llu traps, %llu flushes, %llu IPIs, %llu splits, %llu "
+            "merges\n",
+            (ull)sum.exits, (ull)sum.traps, (ull)sum.flushes, (ull)sum.ipis,
+            (ull)guest->ept.stats.splits, (ull)guest->ept.stats.merges);
+    for (unsigned v = 0; guest->vcpu_count > 1 && v < guest->vcpu_count; v++)
+        print_vcpu(guest->vcpus[v]);
+    print_counts(guest);
+}
+
+void summary_begin(void)
+{
+    free_at_start = memory_free_bytes();
+}
+
+static void print_memory(void)
+{
+    uint64_t free_at_end = memory_free_bytes();
+
+    kprintf("trapline: memory: %llu KiB free before the guests, %llu KiB after them: ",
+            (ull)(free_at_start >> 10), (ull)(free_at_end >> 10));
+    if (free_at_end == free_at_start)
+        kprintf("nothing leaked\n");
+    else
+        kprintf("%lld KiB leaked\n", (long long)(free_at_start - free_at_end) >> 10);
+}
+
 int summary_print(void)
 {
     int failed = 0;
 
     for (unsigned i = 0; i < guest_count; i++) {
-        const struct guest *guest = guests[i];
-        struct trapline_stats sum = {0};
-
-        for (unsigned v = 0; v < guest->vcpu_count; v++)
-            vcpu_sum_stats(guest->vcpus[v], &sum);
-        kprintf("trapline: summary of guest %s: ", guest->config->name);
-        if (guest->state == GUEST_EXITED)
-            kprintf("exit code %lld\n", (long long)guest->exit_code);
-        else
-            kprintf("stopped: %s\n", guest->stop_reason);
-        kprintf("trapline:   %llu exits, %llu traps, %llu flushes, %llu IPIs, %llu splits, %llu "
-                "merges\n",
-                (ull)sum.exits, (ull)sum.traps, (ull)sum.flushes, (ull)sum.ipis,
-                (ull)guest->ept.stats.splits, (ull)guest->ept.stats.merges);
-        print_counts(guest);
-        failed |= guest->state != GUEST_EXITED || guest->exit_code != 0;
+        print_guest(guests[i]);
+        failed |= guests[i]->failures != 0;
+        guest_destroy(guests[i]);
     }
+    print_memory();
     return failed;
 }

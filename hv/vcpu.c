@@ -1,5 +1,7 @@
 #include "hv/vcpu.h"
 
+#include <string.h>
+
 #include "hv/cpu.h"
 #include "hv/flush.h"
 #include "hv/guest.h"
@@ -222,27 +224,39 @@ static void init_fpu(void *area)
     *(uint32_t *)((char *)area + FXSAVE_MXCSR) = MXCSR_RESET;
 }
 
-struct vcpu *vcpu_create(struct guest *guest, unsigned index, uint64_t info)
+struct vcpu *vcpu_create(struct guest *guest, unsigned index)
 {
     uint64_t phys = memory_alloc(sizeof(struct vcpu), PAGE_SIZE);
     struct vcpu *vcpu = phys ? phys_to_virt(phys) : NULL;
-    uint64_t fpu, buffer;
 
     if (!vcpu)
         return NULL;
     vcpu->guest = guest;
     vcpu->index = index;
+    return vcpu;
+}
+
+bool vcpu_begin(struct vcpu *vcpu, uint64_t info)
+{
+    struct guest *guest = vcpu->guest;
+    struct vcpu_stats past = vcpu->past;
+    struct cpu *cpu = vcpu->cpu;
+    unsigned index = vcpu->index;
+    uint64_t fpu, buffer;
+
+    memset(vcpu, 0, sizeof(*vcpu));
+    vcpu->guest = guest;
+    vcpu->cpu = cpu;
+    vcpu->index = index;
+    vcpu->past = past;
     vcpu->info = info;
     vcpu->vmcs = memory_alloc(vmx_caps_region_size(&vmx_setup.caps), PAGE_SIZE);
     fpu = memory_alloc(vmx_setup.fpu_bytes, FPU_ALIGN);
     vcpu->fpu = fpu ? phys_to_virt(fpu) : NULL;
-    buffer = memory_alloc(sizeof(*vcpu->protn_buffer), PAGE_SIZE);
+    buffer = memory_alloc_raw(sizeof(*vcpu->protn_buffer), PAGE_SIZE);
     vcpu->protn_buffer = buffer ? phys_to_virt(buffer) : NULL;
-    if (!vcpu->vmcs || !fpu || !buffer) {
-        vcpu_release(vcpu);
-        memory_free(phys, sizeof(struct vcpu));
-        return NULL;
-    }
+    if (!vcpu->vmcs || !fpu || !buffer)
+        return false;
     *(uint32_t *)phys_to_virt(vcpu->vmcs) = vmx_caps_revision(&vmx_setup.caps);
     init_fpu(vcpu->fpu);
     vcpu->vpid = (uint16_t)(guest->id * GUEST_MAX_VCPUS + index + 1); /* 0 is root mode's */
@@ -252,7 +266,22 @@ struct vcpu *vcpu_create(struct guest *guest, unsigned index, uint64_t info)
     vcpu->time_limit = guest->config->time_limit_ms * cpu_tsc_per_ms;
     vcpu->dr6 = DR6_RESET;
     vcpu->xcr0 = XCR0_X87;
-    return vcpu;
+    return true;
+}
+
+void vcpu_keep_stats(struct vcpu *vcpu)
+{
+    const uint64_t *from = (const uint64_t *)&vcpu->stats;
+    uint64_t *to = (uint64_t *)&vcpu->past;
+
+    for (size_t i = 0; i < sizeof(vcpu->stats) / sizeof(uint64_t); i++)
+        to[i] += from[i];
+    vcpu->stats = (struct vcpu_stats){0};
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+    memory_free(virt_to_phys(vcpu), sizeof(*vcpu));
 }
 
 void vcpu_unload(struct vcpu *vcpu)

@@ -115,6 +115,7 @@ struct vcpu {
     struct protn_progress protn;
     struct protn_buffer *protn_buffer;
     struct vcpu_stats stats;
+    struct vcpu_stats past; /* of the guest's runs before this one */
 
     /* Scheduling, in ticks of the TSC. */
     uint64_t slice_start;
@@ -130,9 +131,18 @@ struct vcpu {
     void *fpu;     /* XSAVE or FXSAVE area */
 };
 
-/* Make a vCPU that starts at the guest's entry with RDI = info (guest-physical); NULL = no memory.
+/* Make a vCPU; NULL = no memory. vcpu_begin() makes it ready to run. */
+struct vcpu *vcpu_create(struct guest *guest, unsigned index);
+
+/*
+ * Make it ready for a run of its guest, whose EPT exists: everything as at its creation but the CPU
+ * that it is pinned to and the counts of runs before. The guest's first one is going to start at
+ * the guest's entry with RDI = info (guest-physical). False = no memory; then release it.
  */
-struct vcpu *vcpu_create(struct guest *guest, unsigned index, uint64_t info);
+bool vcpu_begin(struct vcpu *vcpu, uint64_t info);
+
+/* Add what was counted in this run to what was counted in those before it. */
+void vcpu_keep_stats(struct vcpu *vcpu);
 
 /*
  * Take it off the CPU that it is pinned to, which runs this: clear its VMCS and leave nothing
@@ -140,8 +150,11 @@ struct vcpu *vcpu_create(struct guest *guest, unsigned index, uint64_t info);
  */
 void vcpu_unload(struct vcpu *vcpu);
 
-/* Give its memory back. No CPU uses it any more. */
+/* Give back what it had for its run. No CPU uses it any more. */
 void vcpu_release(struct vcpu *vcpu);
+
+/* Give back the rest. */
+void vcpu_destroy(struct vcpu *vcpu);
 
 /*
  * Put the current vCPU, whose turn is then over, to sleep: until vcpu_wake(), which may have come

@@ -76,6 +76,15 @@ uint64_t memory_alloc(uint64_t bytes, uint64_t align)
     return 0;
 }
 
+uint64_t memory_alloc_raw(uint64_t bytes, uint64_t align)
+{
+    uint64_t phys = memory_alloc(bytes, align);
+
+    if (phys)
+        memset(phys_to_virt(phys), NOT_THE_GUESTS, bytes);
+    return phys;
+}
+
 void memory_free(uint64_t phys, uint64_t bytes)
 {
     for (unsigned i = 0; i < ALLOCATIONS; i++) {
@@ -309,6 +318,7 @@ void world_open(const struct world_options *options)
         .table_budget = options->budget * PAGE,
         .vcpus = 1,
         .entry = RIP,
+        .repeat = 1,
     };
     guest_count = 1;
     world.guest = guest_create(&config, 0);
@@ -326,11 +336,8 @@ void world_open(const struct world_options *options)
 
 void world_close(void)
 {
-    void *vcpu = world.vcpu, *guest = world.guest;
-
     guest_release(world.guest);
-    memory_free(virt_to_phys(vcpu), sizeof(struct vcpu));
-    memory_free(virt_to_phys(guest), sizeof(struct guest));
+    guest_destroy(world.guest);
     for (unsigned i = 0; i < ALLOCATIONS; i++)
         assert_null(allocations[i].memory);
 }
