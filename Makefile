@@ -141,11 +141,11 @@ image: setup
 
 test: setup
 	@$(MAKE) test-parts unit-programs
-	@tests/run unit tools boot
+	@tests/run unit model tools boot
 
 test-unit: setup
 	@$(MAKE) unit-programs
-	@tests/run unit tools
+	@tests/run unit model tools
 
 test-boot: setup
 	@$(MAKE) test-parts
@@ -171,7 +171,7 @@ help:
 	@sed -n 's/^#> \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 #> make run           build, boot in an emulator, show the guest's console; results in build/run/
-#> make test          unit tests on this host, boot tests in the emulator
+#> make test          unit tests and models on this host, boot tests in the emulator
 #> make test-unit     the first half of it
 #> make test-boot     the second half of it
 #> make image         build/trapline.img, a disk image for a USB stick

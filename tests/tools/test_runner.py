@@ -14,9 +14,34 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
 
 from harness.boot import find_in_order, read_report, rows_wrong
+from harness.model import judge
 from runner import UsageError, image, qemu, settings, volume
 from runner.console import LineReader, Transcript
 from runner.machine import make_run_folder
+
+
+class ModelTest(unittest.TestCase):
+    """What the verifier says is judged."""
+
+    CLEAN = "State-vector 132 byte, depth reached 86, errors: 0\n"
+    DEADLOCK = "pan:1: invalid end state (at depth 9)\nWarning: Search not completed\n, errors: 1\n"
+    ASSERTION = "pan:1: assertion violated 0 (at depth 9)\nWarning: Search not completed\n, errors: 1\n"
+
+    def test_a_run_finds_nothing(self):
+        self.assertIsNone(judge(self.CLEAN, None))
+        self.assertIn("deadlock", judge(self.DEADLOCK, None))
+        self.assertIn("assertion", judge(self.ASSERTION, None))
+
+    def test_a_search_that_was_cut_short_is_no_success(self):
+        self.assertIsNotNone(judge("", None))
+        self.assertIsNotNone(judge("error: max search depth too small\n" + self.CLEAN, None))
+        self.assertIsNotNone(judge("Warning: Search not completed\n" + self.CLEAN, None))
+
+    def test_a_mistake_is_found_and_by_its_kind(self):
+        self.assertIsNone(judge(self.DEADLOCK, "deadlock"))
+        self.assertIsNone(judge(self.ASSERTION, "assertion"))
+        self.assertIsNotNone(judge(self.ASSERTION, "deadlock"))
+        self.assertIsNotNone(judge(self.CLEAN, "deadlock"))
 
 
 class ConsoleTest(unittest.TestCase):
