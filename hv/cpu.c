@@ -194,6 +194,7 @@ void cpu_leave_vmx(void)
 
     if (!cpu->vmxon_region)
         return;
+    cpu->current = NULL; /* an NMI that is on its way must not flush: INVEPT does not exist then */
     cpu->vmxon_region = 0;
     __asm__ volatile("vmxoff" : : : "cc", "memory");
 }
