@@ -7,6 +7,7 @@
 
 enum {
     EXCEPTIONS = 32,
+    VECTOR_PF = 14,
     FIRST_INTERRUPT = EXCEPTIONS,
     INTERRUPTS = 256 - EXCEPTIONS,
     INTERRUPT_STUB_BYTES = 16,
@@ -29,6 +30,12 @@ void trap_entry_lean_filtered(void);
 void trap_entry_general_filtered(void);
 void trap_entry_fxsave_filtered(void);
 void trap_entry_xsave_filtered(void);
+
+/* page_fault.asm */
+void page_fault_entry_lean(void);
+void page_fault_entry_general(void);
+void page_fault_entry_fxsave(void);
+void page_fault_entry_xsave(void);
 
 /* Read by vectors.asm. */
 extern uint64_t xsave_size;
@@ -85,6 +92,25 @@ void cpu_init_vectors(void)
     __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(mxcsr));
 }
 
+/* Page faults are those of regions: see cpu_set_page_fault_gate(). */
+static bool regions_fault;
+static enum trap_saving handler_saving;
+
+/*
+ * On the stack of the access, as TRAP: handlers nest. An overflow of the stack is then a double
+ * fault, which has a stack of its own.
+ */
+static void set_page_fault_gate(void)
+{
+    void (*entry)(void) = xsave_size ? page_fault_entry_xsave : page_fault_entry_fxsave;
+
+    if (handler_saving == TRAP_SAVES_LEAN)
+        entry = page_fault_entry_lean;
+    else if (handler_saving == TRAP_SAVES_GENERAL)
+        entry = page_fault_entry_general;
+    set_gate(VECTOR_PF, (uint64_t)entry, 0);
+}
+
 void cpu_set_trap_gate(enum trap_saving saving, bool filtered)
 {
     static void (*const entries[][2])(void) = {
@@ -97,4 +123,13 @@ void cpu_set_trap_gate(enum trap_saving saving, bool filtered)
     if (saving == TRAP_SAVES_ALL && xsave_size)
         entry = filtered ? trap_entry_xsave_filtered : trap_entry_xsave;
     set_gate(TRAPLINE_VECTOR_TRAP, (uint64_t)entry, 0);
+    handler_saving = saving;
+    if (regions_fault)
+        set_page_fault_gate();
+}
+
+void cpu_set_page_fault_gate(void)
+{
+    regions_fault = true;
+    set_page_fault_gate();
 }

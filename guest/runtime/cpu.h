@@ -6,6 +6,7 @@
 
 enum cr4_bits {
     CR4_OSXSAVE = 1u << 18,
+    CR4_PKE = 1u << 22,
 };
 
 enum msr_number {
@@ -27,6 +28,7 @@ enum xcr0_bits {
 
 enum cpuid_leaf {
     CPUID_FEATURES = 1,
+    CPUID_STRUCTURED = 7,
     CPUID_XSAVE = 0x0d,
     CPUID_EXTENDED = 0x80000000,
     CPUID_EXTENDED_FEATURES = 0x80000001,
@@ -35,6 +37,7 @@ enum cpuid_leaf {
 enum cpuid_bits {
     CPUID_1_ECX_X2APIC = 1u << 21,
     CPUID_1_ECX_XSAVE = 1u << 26,
+    CPUID_7_ECX_PKU = 1u << 3,
     CPUID_80000001_EDX_NX = 1u << 20,
     CPUID_80000001_EDX_PAGE_1G = 1u << 26,
 };
@@ -78,6 +81,13 @@ static inline uint64_t read_cr2(void)
     return value;
 }
 
+static inline uint64_t read_cr3(void)
+{
+    uint64_t value;
+    __asm__ volatile("mov %%cr3, %0" : "=r"(value));
+    return value;
+}
+
 static inline void write_cr3(uint64_t value)
 {
     __asm__ volatile("mov %0, %%cr3" : : "r"(value) : "memory");
@@ -93,6 +103,18 @@ static inline uint64_t read_cr4(void)
 static inline void write_cr4(uint64_t value)
 {
     __asm__ volatile("mov %0, %%cr4" : : "r"(value) : "memory");
+}
+
+static inline uint32_t read_pkru(void)
+{
+    uint32_t value, zero;
+    __asm__ volatile("rdpkru" : "=a"(value), "=d"(zero) : "c"(0));
+    return value;
+}
+
+static inline void write_pkru(uint32_t value)
+{
+    __asm__ volatile("wrpkru" : : "a"(value), "c"(0), "d"(0) : "memory");
 }
 
 static inline uint64_t read_msr(uint32_t msr)

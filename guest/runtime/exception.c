@@ -9,6 +9,7 @@
 #include "guest/runtime/vcpu.h"
 
 enum {
+    VECTOR_DF = 8, /* what an overflow becomes when page faults have no stack of their own */
     VECTOR_PF = 14,
 };
 
@@ -63,7 +64,7 @@ noreturn void exception_report(const struct exception_frame *frame)
         for (;;) /* the other one ends the guest */
             hypercall2(TRAPLINE_HC_PARK, 0, 0);
     }
-    if (vector == VECTOR_PF && cr2 >= (uint64_t)self->stack_guard &&
+    if ((vector == VECTOR_PF || vector == VECTOR_DF) && cr2 >= (uint64_t)self->stack_guard &&
         cr2 < (uint64_t)self->stack_bottom)
         printf("guest: %sstack overflow\n", self->label);
     printf("guest: %sexception %zu (%s), error %#lx, rip %#lx, cr2 %#lx\n", self->label, vector,

@@ -11,25 +11,9 @@
 #include <trapline/thread.h>
 
 #include "guest/runtime/cpu.h"
+#include "guest/runtime/pte.h"
 #include "guest/runtime/runtime.h"
 #include "guest/runtime/vcpu.h"
-
-enum pte_bits {
-    PTE_PRESENT = 1u << 0,
-    PTE_WRITE = 1u << 1,
-    PTE_ACCESSED = 1u << 5, /* set beforehand, and dirty too: the CPU need not write them */
-    PTE_DIRTY = 1u << 6,
-    PTE_LARGE = 1u << 7,
-};
-
-#define PTE_NX      (1ull << 63)
-#define PTE_ADDRESS 0x000ffffffffff000ull
-
-enum {
-    LEVELS = 4,
-    LEVEL_BITS = 9,
-    ENTRIES = 512,
-};
 
 struct tables {
     uint64_t root;
@@ -40,7 +24,7 @@ struct tables {
 
 static uint64_t level_size(int level)
 {
-    return (uint64_t)TRAPLINE_PAGE_SIZE << (LEVEL_BITS * level);
+    return (uint64_t)TRAPLINE_PAGE_SIZE << (PAGING_LEVEL_BITS * level);
 }
 
 static uint64_t new_table(struct tables *tables)
@@ -48,7 +32,7 @@ static uint64_t new_table(struct tables *tables)
     const uint64_t page = tables->next_page;
     uint64_t *entries = (uint64_t *)page;
 
-    for (int i = 0; i < ENTRIES; i++)
+    for (int i = 0; i < PAGING_ENTRIES; i++)
         entries[i] = 0;
     tables->next_page += TRAPLINE_PAGE_SIZE;
     return page;
@@ -60,9 +44,9 @@ static uint64_t map_piece(struct tables *tables, uint64_t address, uint64_t end,
 {
     uint64_t *table = (uint64_t *)tables->root;
 
-    for (int level = LEVELS - 1;; level--) {
+    for (int level = PAGING_LEVELS - 1;; level--) {
         const uint64_t size = level_size(level);
-        uint64_t *entry = &table[address / size % ENTRIES];
+        uint64_t *entry = &table[address / size % PAGING_ENTRIES];
 
         if (level == 0 ||
             (level <= tables->largest && address % size == 0 && size <= end - address)) {

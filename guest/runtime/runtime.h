@@ -46,6 +46,9 @@ void interrupt_init(void);
 /* What a report of the calling vCPU begins with: nothing for vCPU 0, else "vCPU N: ". */
 const char *vcpu_label(void);
 
+/* From now on page faults go to page_fault.asm, which tells those of regions from the others. */
+void cpu_set_page_fault_gate(void);
+
 /*
  * Build page tables in the pages from first_page on and load them: all of RAM and the alias window
  * one to one, but neither page 0 nor the stacks' guard pages. vcpu_place() came before. Returns the

@@ -11,6 +11,7 @@
 #include <trapline/hypercall.h>
 #include <trapline/memory.h>
 #include <trapline/process.h>
+#include <trapline/region.h>
 #include <trapline/stdio.h>
 #include <trapline/string.h>
 #include <trapline/time.h>

@@ -1,0 +1,217 @@
+/* Regions over the guest's page tables: PROT1, PROTN and UNPROT as changes of their entries. */
+/* These calls are made in handlers that keep to the general registers: see TRAP_LEAN. */
+#pragma GCC target("general-regs-only")
+
+#include "guest/runtime/region.h"
+
+#include <trapline/memory.h>
+
+enum {
+    ACCESS_ALL = TRAPLINE_READ | TRAPLINE_WRITE | TRAPLINE_EXEC,
+};
+
+#define PTE_RIGHTS (PTE_PRESENT | PTE_WRITE | PTE_NX)
+
+static int check_access(unsigned access)
+{
+    if ((access & ~(unsigned)ACCESS_ALL) ||
+        ((access & TRAPLINE_WRITE) && !(access & TRAPLINE_READ)))
+        return -TRAPLINE_EINVAL;
+    return access == TRAPLINE_EXEC ? -TRAPLINE_EOPNOTSUPP : 0;
+}
+
+int region_check(const struct region *region, uint64_t address, size_t pages)
+{
+    const uint64_t most = PAGE_TABLES_SPAN / TRAPLINE_PAGE_SIZE;
+    uint64_t window;
+    size_t window_pages;
+
+    if (address % TRAPLINE_PAGE_SIZE || pages == 0 || pages > most ||
+        address + pages * TRAPLINE_PAGE_SIZE < address)
+        return -TRAPLINE_EINVAL;
+    if (region_owns(region, address))
+        return pages <= region->pages - (address - region->base) / TRAPLINE_PAGE_SIZE
+                   ? 0
+                   : -TRAPLINE_ENOENT;
+    region_window(&window, &window_pages);
+    if (address < window || address - window >= window_pages * TRAPLINE_PAGE_SIZE ||
+        pages > window_pages - (address - window) / TRAPLINE_PAGE_SIZE)
+        return -TRAPLINE_ENOENT;
+    for (size_t i = 0; i < pages; i++) {
+        const uint64_t entry = page_tables_read(address + i * TRAPLINE_PAGE_SIZE);
+
+        if (!(entry & PTE_REGION) || !region_owns(region, entry & PTE_ADDRESS))
+            return -TRAPLINE_ENOENT;
+    }
+    return 0;
+}
+
+/* What an access, within the full rights of an entry, is in it. */
+static uint64_t rights_of(unsigned access, uint64_t entry)
+{
+    if (!(access & TRAPLINE_READ))
+        return 0;
+    return PTE_PRESENT | ((access & TRAPLINE_WRITE) && (entry & PTE_FULL_WRITE) ? PTE_WRITE : 0) |
+           ((access & TRAPLINE_EXEC) && (entry & PTE_FULL_EXEC) ? 0 : PTE_NX);
+}
+
+/* Whether a translation of the old entry may allow what the new one does not. */
+static bool lowered(uint64_t old, uint64_t new)
+{
+    if (!(old & PTE_PRESENT))
+        return false;
+    return (old & ~new &(PTE_PRESENT | PTE_WRITE)) || (new & ~old &PTE_NX);
+}
+
+static void set_access(struct region *region, uint64_t address, unsigned access,
+                       struct region_flush *flush)
+{
+    const uint64_t rights = rights_of(access, page_tables_read(address));
+    uint64_t old;
+
+    if (region->state->home && region_owns(region, address))
+        region_key_stray(region, (address - region->base) / TRAPLINE_PAGE_SIZE);
+    old = region_update(address, PTE_KEY | (rights ? PTE_RIGHTS : PTE_PRESENT), rights);
+    if (lowered(old, rights))
+        region_flush_page(flush, address);
+}
+
+/* Take all access from pages of the region's own, whatever it was. */
+static void lower_range(uint64_t address, size_t pages, struct region_flush *flush)
+{
+    uint64_t *entry = page_tables_entry(address), *const end = entry + pages;
+
+    flush->owed = true;
+    if (flush->all) {
+        while (entry != end)
+            __atomic_and_fetch(entry++, ~(uint64_t)PTE_PRESENT, __ATOMIC_SEQ_CST);
+        return;
+    }
+    for (; entry != end; address += TRAPLINE_PAGE_SIZE)
+        if (__atomic_fetch_and(entry++, ~(uint64_t)PTE_PRESENT, __ATOMIC_SEQ_CST) & PTE_PRESENT)
+            flush_page(address);
+}
+
+/* Set the access of pages that were checked. */
+static void set_range(struct region *region, uint64_t address, size_t pages, unsigned access,
+                      struct region_flush *flush)
+{
+    if (access == TRAPLINE_NONE && !region->state->home) {
+        lower_range(address, pages, flush);
+        return;
+    }
+    for (size_t i = 0; i < pages; i++)
+        set_access(region, address + i * TRAPLINE_PAGE_SIZE, access, flush);
+}
+
+int region_pt_prot(struct region *region, uint64_t address, size_t pages, unsigned access)
+{
+    struct region_flush flush = region_flush_begin(pages);
+    int result = check_access(access);
+
+    if (result == 0)
+        result = region_check(region, address, pages);
+    if (result != 0)
+        return result;
+    set_range(region, address, pages, access, &flush);
+    region_flush_end(&flush);
+    return 0;
+}
+
+/* A raise owes no flush: a stale entry faults, the fault drops it (SDM 4.10.4.3). */
+int region_pt_unprot(struct region *region, uint64_t address, size_t pages)
+{
+    struct region_flush flush = {.all = false};
+    const int result = region_check(region, address, pages);
+
+    if (result == 0)
+        set_range(region, address, pages, ACCESS_ALL, &flush);
+    return result;
+}
+
+static int check_list(const void *list, unsigned access, size_t *bad)
+{
+    if (bad)
+        *bad = 0;
+    return (uint64_t)list % sizeof(uint64_t) ? -TRAPLINE_EINVAL : check_access(access);
+}
+
+int region_pt_protn_list(struct region *region, void *const *pages, size_t count, unsigned access,
+                         size_t *bad)
+{
+    struct region_flush flush = region_flush_begin(count);
+    int result = check_list(pages, access, bad);
+
+    for (size_t i = 0; i < count && result == 0; i++) {
+        if (region_index(region, pages[i]) >= region->pages)
+            result = region_check(region, (uint64_t)pages[i], 1);
+        if (result != 0 && bad)
+            *bad = i;
+    }
+    if (result != 0)
+        return result;
+    for (size_t i = 0; i < count; i++)
+        set_range(region, (uint64_t)pages[i], 1, access, &flush);
+    region_flush_end(&flush);
+    return 0;
+}
+
+int region_pt_protn_ranges(struct region *region, const struct trapline_range *ranges, size_t count,
+                           unsigned access, size_t *bad)
+{
+    struct region_flush flush;
+    int result = check_list(ranges, access, bad);
+    size_t pages = 0;
+
+    for (size_t i = 0; i < count && result == 0; i++) {
+        result = region_check(region, ranges[i].page, ranges[i].pages);
+        pages += ranges[i].pages;
+        if (result != 0 && bad)
+            *bad = i;
+    }
+    if (result != 0)
+        return result;
+    flush = region_flush_begin(pages);
+    for (size_t i = 0; i < count; i++)
+        set_range(region, ranges[i].page, ranges[i].pages, access, &flush);
+    region_flush_end(&flush);
+    return 0;
+}
+
+int region_pt_create(struct region *region)
+{
+    struct region_state *const state = region->state;
+    const bool key = region->mechanism == REGION_KEY;
+    const size_t entry_bytes = sizeof(*state->first_alias) + (key ? sizeof(*state->home) : 0);
+    int result = page_tables_cover(region->base, region->pages);
+
+    if (result != 0)
+        return result;
+    state->table_pages = region->pages * entry_bytes / TRAPLINE_PAGE_SIZE + 1;
+    state->first_alias = pages_alloc(state->table_pages, 1);
+    if (!state->first_alias)
+        return -TRAPLINE_ENOMEM;
+    if (key) {
+        state->home = (uint8_t *)(state->first_alias + region->pages);
+        page_tables_allow_user(region->base, region->pages);
+    } else {
+        region->inline_pages = region->pages;
+    }
+    /* The new entries lose no right but execution in memory that nobody has used. */
+    for (size_t i = 0; i < region->pages; i++)
+        region_update(region->base + i * TRAPLINE_PAGE_SIZE, 0,
+                      PTE_REGION | PTE_FULL_WRITE | (key ? PTE_USER | PTE_NX : PTE_FULL_EXEC));
+    flush_all();
+    return 0;
+}
+
+void region_pt_destroy(struct region *region)
+{
+    for (size_t i = 0; i < region->pages; i++)
+        region_update(region->base + i * TRAPLINE_PAGE_SIZE,
+                      PTE_REGION | PTE_TRACKED | PTE_FULL_WRITE | PTE_FULL_EXEC | PTE_USER |
+                          PTE_KEY | PTE_NX,
+                      PTE_PRESENT | PTE_WRITE | PTE_DIRTY);
+    flush_all();
+    pages_free(region->state->first_alias, region->state->table_pages);
+}
