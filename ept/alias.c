@@ -244,7 +244,6 @@ int ept_alias(struct ept *ept, uint64_t gpa, uint64_t pages, uint64_t alias_gpa,
         return error;
     if (!ept_none_mapped(ept, alias, alias + pages))
         return EPT_EEXIST;
-    ept->held = false;
     from = chunk_find(ept, first, pages);
     to = chunk_find(ept, alias, pages);
     if (from && to) {
@@ -317,7 +316,6 @@ int ept_unalias(struct ept *ept, uint64_t alias_gpa, uint64_t pages)
               ENTRY_IS_ALIAS))
             return EPT_EINVAL;
     }
-    ept->held = false;
     for (uint64_t page = first; page < first + pages; page++)
         unalias_page(ept, page);
     return EPT_OK;

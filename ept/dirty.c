@@ -191,7 +191,6 @@ int ept_track(struct ept *ept, uint64_t gpa, uint64_t pages, bool on)
             (ept_sum(ept_slot_4k(ept, page), ept_run(page, end, 2)).any & ENTRY_IS_ALIAS))
             return EPT_EINVAL;
     }
-    ept->held = false;
     return on ? track_on(ept, first, end) : track_off(ept, first, end);
 }
 

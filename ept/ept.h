@@ -126,11 +126,11 @@ struct ept {
     struct ept_stats stats;
 
     /* Private to ept/. */
-    bool held;            /* ranges are prepared: nothing is pushed out of the queue */
-    bool missed;          /* a uniform table found no room in the queue meanwhile */
-    uint8_t valid_access; /* bit n: enum ept_access n can be given */
-    uint64_t need[8];     /* by enum ept_access: an entry with these bits needs no right raised */
-    uint64_t drop[8];     /* and these bits are what it loses */
+    unsigned holds;             /* ept_hold() without ept_release(): nothing is merged */
+    struct ept_interval missed; /* where there may be what could not be merged; end 0: nowhere */
+    uint8_t valid_access;       /* bit n: enum ept_access n can be given */
+    uint64_t need[8]; /* by enum ept_access: an entry with these bits needs no right raised */
+    uint64_t drop[8]; /* and these bits are what it loses */
     uint64_t limit_pages;
     uint64_t fast_pages; /* the short ways work below this page: limit_pages; 0 with views */
     uint64_t virt_offset;
@@ -155,8 +155,7 @@ struct ept {
     struct ept_interval tracked[EPT_TRACKED_MAX];
 };
 
-/* Where ept_prepare_list() found a page; valid until the next call that is not ept_protect_list().
- */
+/* Where ept_prepare_list() found a page. */
 typedef volatile uint64_t *ept_slot;
 
 /* What ept_lookup() tells of one guest-physical address. */
@@ -235,24 +234,36 @@ int ept_protect(struct ept *ept, uint64_t gpa, uint64_t pages, unsigned access);
 int ept_unprotect(struct ept *ept, uint64_t gpa, uint64_t pages);
 
 /*
+ * While anyone holds the EPT no call merges tables: what is split stays split. Calls that would
+ * have merged for want of memory return EPT_ENOMEM, and ept_reclaim() finds nothing. At the last
+ * release what became uniform meanwhile is merged, or waits in the queue.
+ */
+void ept_hold(struct ept *ept);
+void ept_release(struct ept *ept);
+
+/*
  * See to it that ept_protect() of exactly this range cannot fail: check that it is mapped, split at
- * its edges. Several ranges can be prepared one after the other, then protected or relaxed one
- * after the other, with no other call on this EPT in between but ept_prepare_list(),
- * ept_protect_list(), ept_lookup() and ept_allows(). Returns EPT_OK, EPT_EINVAL, EPT_ENOENT or
- * EPT_ENOMEM; then this range is as it was, and ranges that were prepared before it still are:
- * relax them. After EPT_ENOMEM and relaxing, ept_reclaim() may make it worth a second try.
+ * its edges. Several ranges, which may overlap, can be prepared one after the other and then
+ * protected, or relaxed, one after the other, as long as the caller holds the EPT from before the
+ * first is prepared until the last is protected: ept_hold(). Any other call may come in between,
+ * but a page that is unmapped meanwhile is prepared no more, mapped again or not. Returns EPT_OK,
+ * EPT_EINVAL, EPT_ENOENT or EPT_ENOMEM; then this range is as it was, and ranges that were prepared
+ * before it still are: relax them. After EPT_ENOMEM and relaxing, ept_reclaim() may make it worth a
+ * second try.
  */
 int ept_prepare(struct ept *ept, uint64_t gpa, uint64_t pages);
 
-/* Undo what ept_prepare() or ept_prepare_list() split: merge tables at the range that are uniform.
+/*
+ * Undo what ept_prepare() or ept_prepare_list() split: merge tables at the range that are uniform,
+ * now or at the last release.
  */
 void ept_relax(struct ept *ept, uint64_t gpa, uint64_t pages);
 
 /*
  * The same for a list of single pages, for speed: prepare count pages and note in slots (room for
- * count) where each is. Duplicates are fine. Errors as ept_prepare(), with *bad = the index at
- * fault and the pages before it relaxed; slots of lists prepared before are then not valid any
- * more.
+ * count) where each is, which is valid until another call than ept_protect_list() unmaps something
+ * or the EPT is released. Duplicates are fine. Errors as ept_prepare(), with *bad = the index at
+ * fault and the pages before it relaxed.
  */
 int ept_prepare_list(struct ept *ept, const uint64_t *gpas, size_t count, ept_slot *slots,
                      size_t *bad);

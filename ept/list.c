@@ -17,7 +17,6 @@ int ept_prepare(struct ept *ept, uint64_t gpa, uint64_t pages)
     error = ept_reserve(ept, ept_edges_need(ept, first, end, EDGES_ALWAYS));
     if (error)
         return error;
-    ept->held = true;
     ept_edges_split(ept, first, end, EDGES_ALWAYS);
     return EPT_OK;
 }
@@ -64,7 +63,6 @@ static __attribute__((noinline)) size_t find_slots(volatile uint64_t ***index, u
 int ept_prepare_list(struct ept *ept, const uint64_t *gpas, size_t count, ept_slot *slots,
                      size_t *bad)
 {
-    ept->held = true;
     for (size_t i = 0; i < count;) {
         int error;
 

@@ -80,7 +80,6 @@ int ept_map(struct ept *ept, uint64_t gpa, uint64_t hpa, uint64_t bytes, unsigne
     end = first + (bytes >> EPT_PAGE_SHIFT);
     if (!ept_none_mapped(ept, first, end))
         return EPT_EEXIST;
-    ept->held = false;
     while (ept_reserve(ept, map_need(ept, first, end, host))) {
         if (!ept_reclaim(ept))
             return EPT_ENOMEM;
@@ -152,7 +151,6 @@ int ept_unmap(struct ept *ept, uint64_t gpa, uint64_t bytes)
     error = unmap_check(ept, first, end);
     if (error)
         return error;
-    ept->held = false;
     while (ept_reserve(ept, ept_edges_need(ept, first, end, EDGES_ALWAYS))) {
         if (!ept_reclaim(ept))
             return EPT_ENOMEM;

@@ -12,6 +12,8 @@
  * and is out of the queue. So a table of which single pages are protected and unprotected in turn
  * is neither searched nor split and merged each time. A call on a range looks at once, and merges
  * what it made uniform.
+ *
+ * While the EPT is held nothing is merged: what would be is queued, or noted as missed.
  */
 #include "ept/table.h"
 
@@ -61,11 +63,22 @@ static void queue_pop(struct ept *ept)
     }
 }
 
+/* Something at page could be merged, were the EPT not held. */
+static void miss(struct ept *ept, uint64_t page)
+{
+    struct ept_interval *missed = &ept->missed;
+
+    if (!missed->end || page < missed->first)
+        missed->first = page;
+    if (page >= missed->end)
+        missed->end = page + 1;
+}
+
 static void queue_push(struct ept *ept, uint64_t page, bool dir)
 {
     while (ept->queue_count == EPT_QUEUE_MAX) {
-        if (ept->held) {
-            ept->missed = true;
+        if (ept->holds) {
+            miss(ept, page);
             return;
         }
         queue_pop(ept);
@@ -178,6 +191,10 @@ bool ept_merge_as(struct ept *ept, uint64_t page, unsigned level, unsigned acces
 
     if (!replaceable(ept, bookkeeping_of(ept, page, level == 3), access))
         return false;
+    if (ept->holds) {
+        miss(ept, page);
+        return false;
+    }
     if (level == 3)
         return merge_dir_as(ept, base, access);
     slots = ept_slot_4k(ept, base);
@@ -196,17 +213,24 @@ static bool mergeable(const struct ept_table *table)
 
 void ept_merge_uniform(struct ept *ept, uint64_t page)
 {
+    const struct ept_table *table;
     volatile uint64_t *slots;
     struct ept_sum sum;
     uint64_t mine;
 
     if (!ept_has_table(ept, page) || !mergeable(ept_table_of(ept, page)))
         return;
+    table = ept_table_of(ept, page);
     slots = ept_slot_4k(ept, page & ~(uint64_t)(PAGES_2M - 1));
     mine = *ept_slot_4k(ept, page);
     /* Most tables that are not uniform are not so at a glance. */
-    if (((mine ^ slots[0]) | (mine ^ slots[EPT_ENTRIES - 1])) & ENTRY_ACCESS)
+    if (((mine ^ slots[0]) | (mine ^ slots[EPT_ENTRIES - 1]) | (mine ^ slots[table->hint])) &
+        ENTRY_ACCESS)
         return;
+    if (ept->holds) {
+        miss(ept, page);
+        return;
+    }
     sum = ept_sum(slots, EPT_ENTRIES);
     if (!uniform(sum))
         return;
@@ -220,6 +244,10 @@ void ept_merge_uniform_dir(struct ept *ept, uint64_t page)
 
     if (!ept_has_dir(ept, page) || !mergeable(&ept->dirs[page >> PAGES_1G_SHIFT]))
         return;
+    if (ept->holds) {
+        miss(ept, page);
+        return;
+    }
     slots = ept_slot_2m(ept, page & ~(uint64_t)(PAGES_1G - 1));
     if (uniform(ept_sum(slots, EPT_ENTRIES)))
         ept_merge_as(ept, page, 3, entry_access(slots[0]));
@@ -266,7 +294,7 @@ void ept_settle(struct ept *ept, uint64_t page, bool now)
     slots = ept_slot_4k(ept, page & ~(uint64_t)(PAGES_2M - 1));
     if (!mergeable(table))
         return;
-    if (!now) {
+    if (!now || ept->holds) {
         if (!(table->flags & TABLE_QUEUED) && entry_plain(slots[table->hint]))
             queue_push(ept, page, false);
     } else if (!entry_plain(slots[table->hint]) || find_hint(table, slots, &any)) {
@@ -292,20 +320,46 @@ void ept_settle_dir(struct ept *ept, uint64_t page)
         queue_push(ept, page, true);
 }
 
+/* Merge what is uniform in the part of the EPT where that could not be done. */
+static void settle_missed(struct ept *ept)
+{
+    uint64_t first = ept->missed.first & ~(uint64_t)(PAGES_2M - 1);
+    uint64_t end = ept->missed.end;
+    uint64_t run;
+
+    ept->missed = (struct ept_interval){0};
+    for (uint64_t page = first; page < end; page += run) {
+        run = ept_run(page, end, 3);
+        if (!ept_has_dir(ept, page))
+            continue;
+        for (uint64_t at = page; at < page + run; at += PAGES_2M) {
+            if (ept_has_table(ept, at)) {
+                ept_merge_uniform(ept, at);
+                ept_settle(ept, at, true);
+            }
+        }
+        ept_merge_uniform_dir(ept, page);
+    }
+}
+
+void ept_hold(struct ept *ept)
+{
+    ept->holds++;
+}
+
+void ept_release(struct ept *ept)
+{
+    ept->holds--;
+    if (!ept->holds && ept->missed.end)
+        settle_missed(ept);
+}
+
 unsigned ept_reclaim(struct ept *ept)
 {
     uint64_t before = ept->stats.merges;
     unsigned freed = ept_views_reclaim(ept);
 
-    ept->held = false;
-    while (ept->queue_count)
+    while (!ept->holds && ept->queue_count)
         queue_pop(ept);
-    if (ept->missed) {
-        ept->missed = false;
-        for (uint64_t page = 0; page < ept->limit_pages; page += PAGES_2M)
-            ept_settle(ept, page, true);
-        while (ept->queue_count)
-            queue_pop(ept);
-    }
     return freed + (unsigned)(ept->stats.merges - before);
 }

@@ -355,7 +355,6 @@ int ept_unprotect(struct ept *ept, uint64_t gpa, uint64_t pages)
 {
     uint64_t page = ept_page_number(gpa);
 
-    ept->held = false;
     /* The common case: a 4 KiB leaf, and its hardware bits follow from its rights. */
     if (pages == 1 && page < ept->fast_pages) {
         volatile uint64_t *slot = ept_slot_4k(ept, page);

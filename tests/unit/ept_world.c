@@ -399,7 +399,7 @@ void world_check_bookkeeping(void)
         if ((ept->pdpt[gib] & ENTRY_LEAF) || !(ept->pdpt[gib] & HW_RIGHTS))
             continue;
         dir = (uint64_t *)((ept->pdpt[gib] & HW_ADDRESS) + the_world.env.virt_offset);
-        if (!ept->held && !ept->missed)
+        if (!ept->holds)
             check_table(&ept->dirs[gib], dir, false);
         queued += ept->dirs[gib].flags >> 1 & 1;
         for (unsigned i = 0; i < EPT_ENTRIES; i++) {
@@ -407,7 +407,7 @@ void world_check_bookkeeping(void)
                 continue;
             assert_ptr_equal((void *)ept->index[gib][i],
                              (void *)((dir[i] & HW_ADDRESS) + the_world.env.virt_offset));
-            if (!ept->held && !ept->missed)
+            if (!ept->holds)
                 check_table(&ept->tables[gib][i], ept->index[gib][i], true);
             queued += ept->tables[gib][i].flags >> 1 & 1;
         }

@@ -380,79 +380,6 @@ static void test_flags(void **state)
     world_close();
 }
 
-static void test_prepare(void **state)
-{
-    uint64_t list[6] = {PAGE, 2 * MIB, 7 * PAGE, PAGE, 6 * MIB, 1 * GIB};
-    ept_slot slots[6];
-    size_t bad;
-
-    (void)state;
-    map_ram(&modern, 64 * MIB);
-    assert_int_equal(ept_prepare(EPT, 0, 0), EPT_EINVAL);
-    assert_int_equal(ept_prepare(EPT, 3, 1), EPT_EINVAL);
-    assert_int_equal(ept_prepare(EPT, 64 * MIB - PAGE, 2), EPT_ENOENT);
-    ok(ept_prepare(EPT, MIB, 1024));
-    ok(ept_prepare(EPT, 9 * MIB, 1));
-    assert_int_equal(EPT->stats.splits, 3);
-    ept_relax(EPT, MIB, 1024);
-    ept_relax(EPT, 9 * MIB, 1);
-    assert_int_equal(EPT->stats.merges, 3);
-    assert_int_equal(EPT->stats.tables, EPT_TABLES_BASE + EPT_TABLES_PER_GIB + EPT->limbo_count);
-    world_flush();
-    /* Prepared ranges are protected without memory. */
-    ok(ept_prepare(EPT, MIB, 1024));
-    world->budget = 0;
-    ok(ept_protect(EPT, MIB, 1024, EPT_ACCESS_NONE));
-    world->budget = WORLD_PAGES;
-    assert_true(owed());
-    ok(ept_unprotect(EPT, 0, 16384));
-    owed();
-    /* Lists. */
-    assert_int_equal(ept_prepare_list(EPT, list, 6, slots, &bad), EPT_ENOENT);
-    assert_int_equal(bad, 5);
-    assert_int_equal(at(0).level, 2);
-    assert_int_equal(at(6 * MIB).level, 2);
-    list[5] = 5;
-    assert_int_equal(ept_prepare_list(EPT, list, 6, slots, &bad), EPT_EINVAL);
-    owed();
-    for (unsigned access = 0; access < 8; access++) {
-        if (ept_access_check(EPT, access))
-            continue;
-        ok(ept_prepare_list(EPT, list, 5, slots, &bad));
-        owed();
-        ept_protect_list(EPT, list, slots, 5, access);
-        owed();
-        for (unsigned i = 0; i < 5; i++) {
-            assert_int_equal(at(list[i]).access, access);
-            assert_int_equal(at(list[i] + PAGE).access, EPT_ACCESS_RWX);
-        }
-        for (unsigned i = 0; i < 5; i++)
-            ok(ept_unprotect(EPT, list[i], 1));
-        world_check_bookkeeping();
-    }
-    ept_reclaim(EPT);
-    assert_int_equal(at(0).level, 2);
-    world_close();
-}
-
-/* While ranges are prepared nothing is pushed out of the queue; nothing is lost by that. */
-static void test_held(void **state)
-{
-    (void)state;
-    map_ram(&modern, 64 * MIB);
-    for (unsigned i = 0; i < EPT_QUEUE_MAX + 4; i++)
-        ok(ept_protect(EPT, i * 2 * MIB, 1, EPT_ACCESS_R));
-    ok(ept_prepare(EPT, 60 * MIB, 1));
-    for (unsigned i = 0; i < EPT_QUEUE_MAX + 4; i++)
-        ok(ept_protect(EPT, i * 2 * MIB, 1, EPT_ACCESS_RWX));
-    assert_int_equal(EPT->stats.merges, 0);
-    assert_int_equal(at(60 * MIB).level, 1);
-    ept_relax(EPT, 60 * MIB, 1);
-    assert_int_equal(ept_reclaim(EPT), EPT_QUEUE_MAX + 4);
-    assert_int_equal(EPT->stats.tables - EPT->limbo_count, EPT_TABLES_BASE + EPT_TABLES_PER_GIB);
-    world_close();
-}
-
 static void test_fault(void **state)
 {
     (void)state;
@@ -559,7 +486,6 @@ int main(void)
         cmocka_unit_test(test_protect_edges), cmocka_unit_test(test_protect_errors),
         cmocka_unit_test(test_rights),        cmocka_unit_test(test_merge_single),
         cmocka_unit_test(test_merge_range),   cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_prepare),       cmocka_unit_test(test_held),
         cmocka_unit_test(test_fault),         cmocka_unit_test(test_nx_huge),
         cmocka_unit_test(test_allows),        cmocka_unit_test(test_memory_pressure),
     };

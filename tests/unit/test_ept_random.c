@@ -129,9 +129,15 @@ static void op_gib(void)
         set_access(first, PAGES_1G, access);
 }
 
-/* Prepared ranges: protected, without any memory, or relaxed. */
+static void one_call_of_another(void);
+
+/*
+ * Prepared ranges: protected, without any memory, or relaxed. Meanwhile other calls come in, and
+ * none of them merges anything.
+ */
 static void op_prepare(void)
 {
+    static unsigned depth;
     uint64_t first[4];
     uint64_t pages[4];
     unsigned count = 1 + (unsigned)below(4);
@@ -139,8 +145,13 @@ static void op_prepare(void)
     unsigned access = random_access();
     uint64_t budget = world->budget;
     bool give_up = chance(20);
+    bool others = depth < 3 && chance(50);
+    uint64_t merges;
     int error = EPT_OK;
 
+    depth++;
+    ept_hold(EPT);
+    merges = EPT->stats.merges;
     if (access_error(access))
         access = EPT_ACCESS_NONE;
     for (done = 0; done < count && !error; done++) {
@@ -155,6 +166,8 @@ static void op_prepare(void)
         done--;
     if (!EPT->flush_owed)
         tlb_check();
+    for (unsigned i = 0; others && i < 8; i++)
+        one_call_of_another();
     world->budget = 0;
     for (unsigned i = 0; i < done; i++) {
         if (error || give_up) {
@@ -165,7 +178,11 @@ static void op_prepare(void)
         set_access(first[i], pages[i], access);
     }
     world->budget = budget;
-    if (chance(50))
+    ept_reclaim(EPT);
+    assert_int_equal(EPT->stats.merges, merges);
+    ept_release(EPT);
+    depth--;
+    if (!depth && chance(50))
         ept_reclaim(EPT);
 }
 
@@ -199,7 +216,11 @@ static void op_list(void)
         if (!expected)
             expected_bad = i + 1;
     }
+    ept_hold(EPT);
     error = ept_prepare_list(EPT, list, count, slots, &bad);
+    if (error == EPT_OK)
+        ept_protect_list(EPT, list, slots, count, access);
+    ept_release(EPT);
     if (error == expected && error)
         assert_int_equal(bad, expected_bad);
     if (error == EPT_ENOMEM && world->failures > failures)
@@ -207,7 +228,6 @@ static void op_list(void)
     assert_int_equal(error, expected);
     if (error)
         return;
-    ept_protect_list(EPT, list, slots, count, access);
     for (size_t i = 0; i < count; i++) {
         set_access(list[i] / PAGE, 1, access);
         check_page(list[i] / PAGE);
@@ -465,6 +485,25 @@ static void op_tidy(void)
     op_track(false);
     op_protect(true);
     tidy = false;
+}
+
+/* What another vCPU may do between the slices of a PROTN, but unmap; it pays for what it did. */
+static void one_call_of_another(void)
+{
+    switch (below(9)) {
+    case 0:
+    case 1: op_protect(false); break;
+    case 2:
+    case 3: op_protect(true); break;
+    case 4: op_track(chance(50)); break;
+    case 5: op_prepare(); break;
+    case 6: op_list(); break;
+    case 7: op_alias(); break;
+    default: cpu_access(random_page(), 1 + (unsigned)below(7)); break;
+    }
+    check_around();
+    if (EPT->flush_owed && chance(50))
+        pay();
 }
 
 static void one_operation(void)

@@ -135,10 +135,13 @@ static int do_list(void)
                              GIB + 50 * MIB, GIB + 9 * PAGE, 74 * PAGE,     40 * MIB};
     ept_slot slots[8];
     size_t bad;
-    int error = ept_prepare_list(EPT, list, 8, slots, &bad);
+    int error;
 
+    ept_hold(EPT);
+    error = ept_prepare_list(EPT, list, 8, slots, &bad);
     if (!error)
         ept_protect_list(EPT, list, slots, 8, EPT_ACCESS_RX);
+    ept_release(EPT);
     return error;
 }
 
