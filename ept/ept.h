@@ -123,14 +123,16 @@ struct ept {
     uint64_t root;   /* physical address of the PML4 */
     uint64_t limit;  /* first guest-physical address that cannot be mapped, bytes */
     bool flush_owed; /* cached translations may allow more than the tables do */
+    unsigned holds;  /* ept_hold() without ept_release() */
     struct ept_stats stats;
 
     /* Private to ept/. */
-    unsigned holds;             /* ept_hold() without ept_release(): nothing is merged */
     struct ept_interval missed; /* where there may be what could not be merged; end 0: nowhere */
-    uint8_t valid_access;       /* bit n: enum ept_access n can be given */
-    uint64_t need[8]; /* by enum ept_access: an entry with these bits needs no right raised */
-    uint64_t drop[8]; /* and these bits are what it loses */
+    struct ept_interval
+        prepared;         /* where ept_prepare() split something since it is held; the same */
+    uint8_t valid_access; /* bit n: enum ept_access n can be given */
+    uint64_t need[8];     /* by enum ept_access: an entry with these bits needs no right raised */
+    uint64_t drop[8];     /* and these bits are what it loses */
     uint64_t limit_pages;
     uint64_t fast_pages; /* the short ways work below this page: limit_pages; 0 with views */
     uint64_t virt_offset;
@@ -243,30 +245,29 @@ void ept_release(struct ept *ept);
 
 /*
  * See to it that ept_protect() of exactly this range cannot fail: check that it is mapped, split at
- * its edges. Several ranges, which may overlap, can be prepared one after the other and then
- * protected, or relaxed, one after the other, as long as the caller holds the EPT from before the
- * first is prepared until the last is protected: ept_hold(). Any other call may come in between,
- * but a page that is unmapped meanwhile is prepared no more, mapped again or not. Returns EPT_OK,
- * EPT_EINVAL, EPT_ENOENT or EPT_ENOMEM; then this range is as it was, and ranges that were prepared
- * before it still are: relax them. After EPT_ENOMEM and relaxing, ept_reclaim() may make it worth a
- * second try.
+ * its edges. Several ranges, which may overlap, can be prepared and then protected one after the
+ * other, as long as the caller holds the EPT from before the first is prepared until the last is
+ * protected. Any other call may come in between, but a page that is unmapped meanwhile is prepared
+ * no more, mapped again or not. Returns EPT_OK, EPT_EINVAL, EPT_ENOENT or EPT_ENOMEM; then this
+ * range is as it was, and ranges that were prepared before it still are: ept_relax(). After
+ * EPT_ENOMEM, that and the release, ept_reclaim() may make it worth a second try.
  */
 int ept_prepare(struct ept *ept, uint64_t gpa, uint64_t pages);
 
 /*
- * Undo what ept_prepare() or ept_prepare_list() split: merge tables at the range that are uniform,
- * now or at the last release.
- */
-void ept_relax(struct ept *ept, uint64_t gpa, uint64_t pages);
-
-/*
  * The same for a list of single pages, for speed: prepare count pages and note in slots (room for
- * count) where each is, which is valid until another call than ept_protect_list() unmaps something
- * or the EPT is released. Duplicates are fine. Errors as ept_prepare(), with *bad = the index at
- * fault and the pages before it relaxed.
+ * count) where each is, which is valid until the EPT is released or anything is unmapped.
+ * Duplicates are fine. Errors as ept_prepare(), with *bad = the index at fault; the pages before it
+ * are prepared.
  */
 int ept_prepare_list(struct ept *ept, const uint64_t *gpas, size_t count, ept_slot *slots,
                      size_t *bad);
+
+/*
+ * The caller, who still holds the EPT, does not need what it prepared: what that split is merged at
+ * the last release, if it is uniform then.
+ */
+void ept_relax(struct ept *ept);
 
 /*
  * Protect the pages of a prepared list; cannot fail. access: as for ept_protect(), which the caller

@@ -1,5 +1,5 @@
 /*
- * Protecting several ranges, or a list of pages, all or nothing: prepare, then protect or relax.
+ * Protecting several ranges, or a list of pages, all or nothing: prepare, then protect.
  */
 #include "ept/table.h"
 
@@ -7,6 +7,7 @@ int ept_prepare(struct ept *ept, uint64_t gpa, uint64_t pages)
 {
     uint64_t first;
     uint64_t end;
+    unsigned need;
     int error = ept_check_range(ept, gpa, pages, &first);
 
     if (error)
@@ -14,28 +15,15 @@ int ept_prepare(struct ept *ept, uint64_t gpa, uint64_t pages)
     end = first + pages;
     if (!ept_all_mapped(ept, first, end))
         return EPT_ENOENT;
-    error = ept_reserve(ept, ept_edges_need(ept, first, end, EDGES_ALWAYS));
+    need = ept_edges_need(ept, first, end, EDGES_ALWAYS);
+    if (!need)
+        return EPT_OK;
+    error = ept_reserve(ept, need);
     if (error)
         return error;
+    ept_interval_extend(&ept->prepared, first, end);
     ept_edges_split(ept, first, end, EDGES_ALWAYS);
     return EPT_OK;
-}
-
-static void relax_edge(struct ept *ept, uint64_t page)
-{
-    ept_merge_uniform(ept, page);
-    ept_settle(ept, page, true);
-    ept_merge_uniform_dir(ept, page);
-}
-
-void ept_relax(struct ept *ept, uint64_t gpa, uint64_t pages)
-{
-    uint64_t first;
-
-    if (ept_check_range(ept, gpa, pages, &first))
-        return;
-    relax_edge(ept, first);
-    relax_edge(ept, first + pages - 1);
 }
 
 /* Note where pages are, up to the first that has no 4 KiB leaf; returns how many. */
@@ -72,8 +60,6 @@ int ept_prepare_list(struct ept *ept, const uint64_t *gpas, size_t count, ept_sl
         error = ept_prepare(ept, gpas[i], 1);
         if (error) {
             *bad = i;
-            while (i--)
-                ept_relax(ept, gpas[i], 1);
             return error;
         }
     }

@@ -66,12 +66,7 @@ static void queue_pop(struct ept *ept)
 /* Something at page could be merged, were the EPT not held. */
 static void miss(struct ept *ept, uint64_t page)
 {
-    struct ept_interval *missed = &ept->missed;
-
-    if (!missed->end || page < missed->first)
-        missed->first = page;
-    if (page >= missed->end)
-        missed->end = page + 1;
+    ept_interval_extend(&ept->missed, page, page + 1);
 }
 
 static void queue_push(struct ept *ept, uint64_t page, bool dir)
@@ -347,10 +342,19 @@ void ept_hold(struct ept *ept)
     ept->holds++;
 }
 
+void ept_relax(struct ept *ept)
+{
+    if (ept->prepared.end)
+        ept_interval_extend(&ept->missed, ept->prepared.first, ept->prepared.end);
+}
+
 void ept_release(struct ept *ept)
 {
     ept->holds--;
-    if (!ept->holds && ept->missed.end)
+    if (ept->holds)
+        return;
+    ept->prepared.end = 0;
+    if (ept->missed.end)
         settle_missed(ept);
 }
 

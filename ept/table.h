@@ -173,6 +173,15 @@ bool ept_all_mapped(const struct ept *ept, uint64_t first, uint64_t end);
 /* Whether no page of [first, end) is mapped. */
 bool ept_none_mapped(const struct ept *ept, uint64_t first, uint64_t end);
 
+/* Make an interval, which is empty with an end of 0, cover [first, end), too. */
+static inline void ept_interval_extend(struct ept_interval *interval, uint64_t first, uint64_t end)
+{
+    if (!interval->end || first < interval->first)
+        interval->first = first;
+    if (end > interval->end)
+        interval->end = end;
+}
+
 /* Table memory (memory.c). */
 
 /* See to it that pages table pages are at hand; EPT_OK or EPT_ENOMEM. May flush, never merges. */

@@ -172,6 +172,21 @@ static inline void deliver_trap(struct vcpu *vcpu, uint64_t qualification, uint6
     vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, PRIMITIVES_TRAP_EVENT);
 }
 
+/*
+ * There is no table page for a violation. While a PROTN is in progress no table is merged: this
+ * vCPU's own is given up, for another's the guest tries again until it is done.
+ */
+static __attribute__((noinline)) enum ept_fault short_of_tables(struct vcpu *vcpu, uint64_t gpa,
+                                                                unsigned access)
+{
+    struct ept *ept = &vcpu->guest->ept;
+    enum ept_fault fault = EPT_FAULT_NOMEM;
+
+    if (protn_abandon(vcpu))
+        fault = ept_fault(ept, gpa, access);
+    return fault == EPT_FAULT_NOMEM && ept->holds ? EPT_FAULT_SPURIOUS : fault;
+}
+
 /* What the EPT says to a violation; a flush that its decision owes is paid. */
 static inline enum ept_fault decide(struct vcpu *vcpu, uint64_t qualification, uint64_t gpa)
 {
@@ -186,6 +201,8 @@ static inline enum ept_fault decide(struct vcpu *vcpu, uint64_t qualification, u
         return EPT_FAULT_DENIED;
     }
     fault = ept_fault(&guest->ept, gpa, access);
+    if (__builtin_expect(fault == EPT_FAULT_NOMEM, 0))
+        fault = short_of_tables(vcpu, gpa, access);
     if (guest->ept.flush_owed)
         flush_ept(vcpu);
     guest_unlock(vcpu);

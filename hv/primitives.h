@@ -25,6 +25,12 @@ hypercall_function primitive_unmap2;
 hypercall_function primitive_track;
 
 /*
+ * Give up the PROTN that the vCPU is in the middle of, if any: it begins anew when the vCPU comes
+ * back to it. True: there was one. The caller has the guest's lock.
+ */
+bool protn_abandon(struct vcpu *vcpu);
+
+/*
  * An EPT violation on the fast tier (vmx/entry.h): retry or TRAP. Returns what
  * vmx_handle_fast_exit() is to return; whatever ends the guest is left to the slow tier, with
  * nothing changed.

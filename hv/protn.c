@@ -33,12 +33,49 @@ static uint64_t copy_chunk(struct vcpu *vcpu, struct protn_progress *p)
 static uint64_t range_piece(const struct protn_progress *p, const struct trapline_range *range,
                             uint64_t *page)
 {
-    uint64_t left = range->pages - p->within;
+    /* The guest may have changed the list since the slice before. */
+    uint64_t left = range->pages > p->within ? range->pages - p->within : 0;
     uint64_t to_boundary;
 
     *page = range->page + p->within * PAGE_SIZE;
     to_boundary = SLICE_PAGES - (*page >> PAGE_SHIFT) % SLICE_PAGES;
     return left < to_boundary ? left : to_boundary;
+}
+
+/*
+ * Protect a prepared range. Only what another vCPU unmapped since then, be it mapped again or not,
+ * can fail: that is passed over, as if it had happened after the call.
+ */
+static void apply_range(struct ept *ept, uint64_t page, uint64_t pages, unsigned access)
+{
+    uint64_t end = page + pages * PAGE_SIZE, next;
+
+    if (__builtin_expect(ept_protect(ept, page, pages, access) == EPT_OK, 1))
+        return;
+    for (; page < end; page = next) {
+        next = (page | (SIZE_2M - 1)) + 1;
+        if (next > end)
+            next = end;
+        if (ept_protect(ept, page, (next - page) / PAGE_SIZE, access) == EPT_OK)
+            continue;
+        for (uint64_t one = page; one < next; one += PAGE_SIZE)
+            ept_protect(ept, one, 1, access);
+    }
+}
+
+/* The same for a list of pages. */
+static void apply_list(struct vcpu *vcpu, uint64_t count, unsigned access)
+{
+    struct ept *ept = &vcpu->guest->ept;
+    struct protn_buffer *b = vcpu->protn_buffer;
+
+    for (uint64_t i = 0; i < count; i++) {
+        size_t good = count - i;
+
+        ept_prepare_list(ept, &b->pages[i], count - i, &b->slots[i], &good);
+        ept_protect_list(ept, &b->pages[i], &b->slots[i], good, access);
+        i += good;
+    }
 }
 
 /* One slice over a list of ranges; stops behind the entry at fault, or when enough pages were seen.
@@ -48,27 +85,24 @@ static int protn_ranges(struct vcpu *vcpu, struct protn_progress *p)
     struct ept *ept = &vcpu->guest->ept;
     const struct trapline_range *ranges = vcpu->protn_buffer->ranges;
     uint64_t count = copy_chunk(vcpu, p), seen = 0;
-    int error = EPT_OK;
 
     for (uint64_t i = 0; i < count && seen < SLICE_PAGES;) {
         uint64_t page, pages;
 
         if (p->phase == PROTN_APPLY) {
             pages = range_piece(p, &ranges[i], &page);
-            error = ept_protect(ept, page, pages, p->access);
+            apply_range(ept, page, pages, p->access);
             p->within += pages;
+            seen += pages;
         } else {
-            pages = ranges[i].pages;
-            if (p->phase == PROTN_RELAX)
-                ept_relax(ept, ranges[i].page, pages);
-            else
-                error = ept_prepare(ept, ranges[i].page, pages);
-            p->within = pages;
+            int error = ept_prepare(ept, ranges[i].page, ranges[i].pages);
+
+            if (error != EPT_OK)
+                return error;
+            p->within = ranges[i].pages;
+            seen += ranges[i].pages / PAGES_PER_CHECK + 1;
         }
-        if (error != EPT_OK)
-            return error;
-        seen += p->phase == PROTN_APPLY ? pages : pages / PAGES_PER_CHECK + 1;
-        if (p->within == ranges[i].pages) {
+        if (p->within >= ranges[i].pages) {
             p->within = 0;
             p->index++;
             i++;
@@ -81,25 +115,20 @@ static int protn_ranges(struct vcpu *vcpu, struct protn_progress *p)
 /* One slice over a list of pages. */
 static int protn_pages(struct vcpu *vcpu, struct protn_progress *p)
 {
-    struct ept *ept = &vcpu->guest->ept;
     struct protn_buffer *b = vcpu->protn_buffer;
     uint64_t count = copy_chunk(vcpu, p);
-    size_t bad = 0;
-    int error;
 
-    if (p->phase == PROTN_RELAX) {
-        for (uint64_t i = 0; i < count; i++)
-            ept_relax(ept, b->pages[i], 1);
-        p->index += count;
-        return EPT_OK;
+    if (p->phase == PROTN_APPLY) {
+        apply_list(vcpu, count, p->access);
+    } else {
+        size_t bad = 0;
+        int error = ept_prepare_list(&vcpu->guest->ept, b->pages, count, b->slots, &bad);
+
+        if (error != EPT_OK) {
+            p->index += bad;
+            return error;
+        }
     }
-    error = ept_prepare_list(ept, b->pages, count, b->slots, &bad);
-    if (error != EPT_OK) {
-        p->index += bad;
-        return error;
-    }
-    if (p->phase == PROTN_APPLY)
-        ept_protect_list(ept, b->pages, b->slots, count, p->access);
     p->index += count;
     return EPT_OK;
 }
@@ -139,30 +168,62 @@ static void protn_begin(struct vcpu *vcpu, const struct vmx_regs *regs)
         .active = true,
         .phase = PROTN_PREPARE,
         .list = regs->rdi,
-        .asked = regs->rsi,
         .count = regs->rsi,
         .form = regs->rdx & ~(uint64_t)EPT_ACCESS_RWX,
         .access = (unsigned)(regs->rdx & EPT_ACCESS_RWX),
     };
+    ept_hold(&vcpu->guest->ept);
 }
 
-/* A list of pages that fits the buffer. Where tables are short, those that only wait are merged. */
-static int64_t protn_few(struct vcpu *vcpu, struct vmx_regs *regs)
+/* A call is done, or given up: what it split for nothing may be merged. */
+static void protn_end(struct vcpu *vcpu)
+{
+    struct ept *ept = &vcpu->guest->ept;
+
+    if (vcpu->protn.phase == PROTN_PREPARE)
+        ept_relax(ept);
+    ept_release(ept);
+    vcpu->protn.active = false;
+}
+
+bool protn_abandon(struct vcpu *vcpu)
+{
+    if (!vcpu->protn.active)
+        return false;
+    protn_end(vcpu);
+    return true;
+}
+
+/* A list of pages that fits the buffer. */
+static int protn_few_once(struct vcpu *vcpu, struct vmx_regs *regs, size_t *bad)
 {
     struct ept *ept = &vcpu->guest->ept;
     struct protn_buffer *b = vcpu->protn_buffer;
+    int error;
+
+    ept_hold(ept);
+    error = ept_prepare_list(ept, b->pages, regs->rsi, b->slots, bad);
+    if (error == EPT_OK)
+        ept_protect_list(ept, b->pages, b->slots, regs->rsi,
+                         (unsigned)(regs->rdx & EPT_ACCESS_RWX));
+    else
+        ept_relax(ept);
+    ept_release(ept);
+    return error;
+}
+
+/* The same; where tables are short, those that only wait are merged. */
+static int64_t protn_few(struct vcpu *vcpu, struct vmx_regs *regs)
+{
     size_t bad = 0;
     int error;
 
-    guest_read(vcpu->guest, regs->rdi, b->pages, regs->rsi * sizeof(uint64_t));
-    error = ept_prepare_list(ept, b->pages, regs->rsi, b->slots, &bad);
-    if (error == EPT_ENOMEM && ept_reclaim(ept))
-        error = ept_prepare_list(ept, b->pages, regs->rsi, b->slots, &bad);
+    guest_read(vcpu->guest, regs->rdi, vcpu->protn_buffer->pages, regs->rsi * sizeof(uint64_t));
+    error = protn_few_once(vcpu, regs, &bad);
+    if (error == EPT_ENOMEM && ept_reclaim(&vcpu->guest->ept))
+        error = protn_few_once(vcpu, regs, &bad);
     if (error != EPT_OK)
         regs->rdx = bad;
-    else
-        ept_protect_list(ept, b->pages, b->slots, regs->rsi,
-                         (unsigned)(regs->rdx & EPT_ACCESS_RWX));
     return error;
 }
 
@@ -184,27 +245,29 @@ static int64_t protn_one(struct vcpu *vcpu, struct vmx_regs *regs)
 }
 
 /*
- * Whether this VMCALL goes on with what is in progress. If the change has met the VMCALL's own
- * page, a TRAP handler ran in between and may make calls of its own; the call that it interrupted
- * then begins anew, which comes to the same.
+ * Whether this VMCALL goes on with what is in progress. Between two of them an interrupt or TRAP
+ * handler may run and make calls of its own. A short PROTN among them leaves the interrupted one
+ * alone, a long one takes its place: then that begins anew, which comes to the same.
  */
 static bool goes_on(const struct protn_progress *p, const struct vmx_regs *regs)
 {
-    return p->active && regs->rdi == p->list && regs->rsi == p->asked &&
+    return p->active && regs->rdi == p->list && regs->rsi == p->count &&
            regs->rdx == (p->form | p->access);
 }
 
 /*
- * All splits are taken back. Where there were too few tables for them, once, merge the tables that
- * only wait for it, and begin anew if that gave any.
+ * An entry is bad, or tables are short: take back what was split. Where that is why, merge the
+ * tables that only wait for it, once, and begin anew if that gave any.
  */
-static bool try_again(struct vcpu *vcpu, struct protn_progress *p)
+static bool try_again(struct vcpu *vcpu, struct vmx_regs *regs, int64_t error)
 {
-    if (p->error != EPT_ENOMEM || p->reclaimed || !ept_reclaim(&vcpu->guest->ept))
+    struct protn_progress *p = &vcpu->protn;
+
+    protn_end(vcpu);
+    if (error != EPT_ENOMEM || p->reclaimed || !ept_reclaim(&vcpu->guest->ept))
         return false;
+    protn_begin(vcpu, regs);
     p->reclaimed = true;
-    p->error = 0;
-    p->count = p->asked;
     return true;
 }
 
@@ -212,30 +275,28 @@ static bool try_again(struct vcpu *vcpu, struct protn_progress *p)
  * One VMCALL of a long PROTN takes one chunk of the list and, while there are more, leaves RIP
  * where it is, so that the guest comes back at once unless its slice is over. First every entry is
  * checked and everything split that has to be; then nothing can fail any more and the protections
- * change. An entry that fails the check takes back the splits of those before it.
+ * change. The EPT is held from the first slice to the last, so that calls of other vCPUs in between
+ * merge nothing that was split for this one.
  */
 static __attribute__((noinline)) int64_t protn_long(struct vcpu *vcpu, struct vmx_regs *regs)
 {
     struct protn_progress *p = &vcpu->protn;
-    int64_t error;
 
     for (;;) {
-        error = protn_slice(vcpu, p);
-        if (error) { /* only the check can fail */
-            p->error = error;
-            p->bad = p->index;
-            p->phase = PROTN_RELAX;
-            p->count = p->index;
-            p->index = 0;
-            p->within = 0;
-        }
-        if (p->index == p->count) {
-            if (p->phase == PROTN_APPLY || (p->phase == PROTN_RELAX && !try_again(vcpu, p)))
-                break;
-            if (p->phase == PROTN_PREPARE)
-                p->phase = PROTN_APPLY;
-            else
-                p->phase = PROTN_PREPARE;
+        int64_t error = protn_slice(vcpu, p);
+
+        if (error) {
+            uint64_t bad = p->index;
+
+            if (!try_again(vcpu, regs, error)) {
+                regs->rdx = bad;
+                return flush_and_unlock(vcpu, error);
+            }
+        } else if (p->index == p->count && p->phase == PROTN_APPLY) {
+            protn_end(vcpu);
+            return flush_and_unlock(vcpu, 0);
+        } else if (p->index == p->count) {
+            p->phase = PROTN_APPLY;
             p->index = 0;
         }
         /* A short list is done in one exit; a long one lets the timer in after each chunk. */
@@ -244,21 +305,15 @@ static __attribute__((noinline)) int64_t protn_long(struct vcpu *vcpu, struct vm
             return HYPERCALL_AGAIN;
         }
     }
-    p->active = false;
-    if (p->error)
-        regs->rdx = p->bad;
-    return flush_and_unlock(vcpu, p->error);
 }
 
 int64_t primitive_protn(struct vcpu *vcpu, struct vmx_regs *regs)
 {
-    struct protn_progress *p = &vcpu->protn;
     int64_t error;
 
     guest_lock(vcpu);
-    if (goes_on(p, regs))
+    if (goes_on(&vcpu->protn, regs))
         return protn_long(vcpu, regs);
-    p->active = false;
     error = protn_check(vcpu, regs);
     if (error)
         regs->rdx = 0;
@@ -270,6 +325,7 @@ int64_t primitive_protn(struct vcpu *vcpu, struct vmx_regs *regs)
         error = regs->rsi <= PROTN_CHUNK ? protn_few(vcpu, regs) : HYPERCALL_AGAIN;
     if (error != HYPERCALL_AGAIN)
         return flush_and_unlock(vcpu, error);
+    protn_abandon(vcpu);
     protn_begin(vcpu, regs);
     return protn_long(vcpu, regs);
 }

@@ -42,21 +42,17 @@ struct vcpu_stats {
 
 enum protn_phase {
     PROTN_PREPARE, /* check the entries and split what has to be split */
-    PROTN_APPLY,   /* change the protections */
-    PROTN_RELAX,   /* an entry was bad: take the splits back */
+    PROTN_APPLY,   /* change the protections; cannot fail */
 };
 
 /* PROTN over a long list goes on at its next VMCALL where it left off; see protn.c. */
 struct protn_progress {
-    bool active;
+    bool active; /* and holds the EPT */
     enum protn_phase phase;
-    uint64_t list, asked, form; /* the call's arguments; asked: entries */
+    uint64_t list, count, form; /* the call's arguments; count: entries */
     unsigned access;
-    uint64_t count;  /* entries that this phase works on */
     uint64_t index;  /* the next entry */
     uint64_t within; /* pages of that entry, a range, that are done */
-    int64_t error;   /* why it is relaxing */
-    uint64_t bad;    /* the entry at fault */
     bool pause;      /* the last slice saw enough pages: let the timer in */
     bool reclaimed;  /* waiting tables were merged for this call already */
 };

@@ -316,7 +316,7 @@ void world_open(const struct world_options *options)
         .name = "test",
         .memory = options->ram,
         .table_budget = options->budget * PAGE,
-        .vcpus = 1,
+        .vcpus = options->vcpus ? options->vcpus : 1,
         .entry = RIP,
         .repeat = 1,
     };
@@ -324,14 +324,21 @@ void world_open(const struct world_options *options)
     world.guest = guest_create(&config, 0);
     if (!world.guest)
         fail_msg("%s", world.console);
-    world.vcpu = world.guest->vcpus[0];
-    world.vcpu->cpu = &world_cpu;
-    world.vcpu->context.timer_deadline = UINT64_MAX; /* its slice never ends */
+    for (unsigned i = 0; i < world.guest->vcpu_count; i++) {
+        world.guest->vcpus[i]->cpu = &world_cpu;
+        world.guest->vcpus[i]->context.timer_deadline = UINT64_MAX; /* its slice never ends */
+    }
+    world_turn(0);
     for (uint64_t i = 1; i < options->ram / BLOCK;
          i++) /* or crossing a block would prove nothing */
         assert_true(world.guest->blocks[i] != world.guest->blocks[i - 1] + BLOCK);
     fake_vmcs[VMCS_GUEST_SS_ACCESS_RIGHTS] = RIGHTS_CPL_0;
     check_cache(); /* which also fills it */
+}
+
+void world_turn(unsigned vcpu)
+{
+    world.vcpu = world.guest->vcpus[vcpu];
 }
 
 void world_close(void)
@@ -538,7 +545,7 @@ bool snapshot_same(const struct snapshot *a, const struct snapshot *b)
 
 void check_cache(void)
 {
-    if (world.vcpu->protn.active) /* it pays when it is done */
+    if (world.guest->ept.holds) /* a PROTN in progress pays when it is done */
         return;
     for (unsigned i = 0; i < watched_count(); i++) {
         struct page_state now = look(i);

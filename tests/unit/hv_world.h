@@ -27,6 +27,7 @@ enum {
 struct world_options {
     uint64_t ram;    /* bytes */
     uint64_t budget; /* table pages, 0 = plenty */
+    unsigned vcpus;  /* 0 = 1 */
     struct ept_features features;
 };
 
@@ -65,6 +66,9 @@ extern struct hv_world world;
 
 void world_open(const struct world_options *options);
 void world_close(void);
+
+/* Another vCPU's turn on the CPU: from now on calls, exits and accesses are its own. */
+void world_turn(unsigned vcpu);
 
 /* The usual machine: 8 MiB, all features, plenty of tables. */
 void world_open_plain(void);

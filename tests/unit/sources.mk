@@ -53,6 +53,8 @@ UNIT_HV_WORLD := tests/unit/hv_world.c hv/flush.c hv/vcpu_calls.c hv/primitives.
 	ept/view.c ept/view_table.c
 UNIT_test_primitives := $(UNIT_HV_WORLD)
 UNIT_FLAGS_test_primitives := -iquote tests/unit/fake_vmx
+UNIT_test_protn_shared := $(UNIT_HV_WORLD)
+UNIT_FLAGS_test_protn_shared := -iquote tests/unit/fake_vmx
 UNIT_test_ept_steps := $(EPT_TESTED)
 UNIT_FLAGS_test_ept_steps := -DEPT_RECORD_STORES
 UNIT_test_trap := $(UNIT_HV_WORLD)

@@ -169,11 +169,11 @@ static void op_prepare(void)
     for (unsigned i = 0; others && i < 8; i++)
         one_call_of_another();
     world->budget = 0;
+    if (error || give_up) {
+        ept_relax(EPT);
+        done = 0;
+    }
     for (unsigned i = 0; i < done; i++) {
-        if (error || give_up) {
-            ept_relax(EPT, first[i] * PAGE, pages[i]);
-            continue;
-        }
         assert_int_equal(ept_protect(EPT, first[i] * PAGE, pages[i], access), EPT_OK);
         set_access(first[i], pages[i], access);
     }
@@ -220,6 +220,8 @@ static void op_list(void)
     error = ept_prepare_list(EPT, list, count, slots, &bad);
     if (error == EPT_OK)
         ept_protect_list(EPT, list, slots, count, access);
+    else
+        ept_relax(EPT);
     ept_release(EPT);
     if (error == expected && error)
         assert_int_equal(bad, expected_bad);

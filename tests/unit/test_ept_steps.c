@@ -141,6 +141,8 @@ static int do_list(void)
     error = ept_prepare_list(EPT, list, 8, slots, &bad);
     if (!error)
         ept_protect_list(EPT, list, slots, 8, EPT_ACCESS_RX);
+    else
+        ept_relax(EPT);
     ept_release(EPT);
     return error;
 }
