@@ -106,6 +106,8 @@ static void op_protect(bool raise)
         (raise ? ept_fast_raise(EPT, first * PAGE) : ept_fast_lower(EPT, first * PAGE, access))) {
         assert_int_equal(expected, EPT_OK);
         set_access(first, pages, access);
+        if (!raise)
+            EPT->flush_owed = true; /* which is left to the caller */
         return;
     }
     result = raise ? ept_unprotect(EPT, first * PAGE, pages)
