@@ -147,7 +147,8 @@ static void op_prepare(void)
     unsigned access = random_access();
     uint64_t budget = world->budget;
     bool give_up = chance(20);
-    bool others = depth < 3 && chance(50);
+    /* Views are watched as long as one operation lasts. */
+    bool others = depth < 3 && !EPT->views && chance(50);
     uint64_t merges;
     int error = EPT_OK;
 
