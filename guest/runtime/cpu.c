@@ -78,17 +78,22 @@ static uint32_t usable_xcr0(void)
     return mask;
 }
 
+void cpu_find_vectors(void)
+{
+    if (!(cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_XSAVE))
+        return;
+    write_cr4(read_cr4() | CR4_OSXSAVE);
+    xsave_mask = usable_xcr0();
+    write_xcr0(xsave_mask);
+    xsave_size = cpuid(CPUID_XSAVE, 0).ebx;
+}
+
 void cpu_init_vectors(void)
 {
     static const uint32_t mxcsr = 0x1f80; /* all exceptions masked, round to nearest */
-    const bool xsave = cpuid(CPUID_FEATURES, 0).ecx & CPUID_1_ECX_XSAVE;
 
-    if (xsave) {
-        write_cr4(read_cr4() | CR4_OSXSAVE);
-        xsave_mask = usable_xcr0();
+    if (xsave_size)
         write_xcr0(xsave_mask);
-        xsave_size = cpuid(CPUID_XSAVE, 0).ebx;
-    }
     __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(mxcsr));
 }
 

@@ -23,7 +23,10 @@ noreturn void runtime_start(const struct trapline_info *info);
 /* Fill in and load the IDT; vcpu_enter() came before, an exception is reported from here on. */
 void cpu_init_tables(void);
 
-/* Initialise x87 and SSE of this vCPU, and switch on XSAVE and AVX as far as CPUID shows them. */
+/* Find out which vector registers CPUID shows, and switch on XSAVE. */
+void cpu_find_vectors(void);
+
+/* Initialise this vCPU's x87 and SSE, and AVX where it is shown. */
 void cpu_init_vectors(void);
 
 /* What an entry for forbidden accesses saves around the handler. */

@@ -3,6 +3,7 @@
 #include <trapline/hypercall.h>
 #include <trapline/process.h>
 #include <trapline/stdio.h>
+#include <trapline/thread.h>
 #include <trapline/time.h>
 
 #include "guest/runtime/args.h"
@@ -30,9 +31,12 @@ noreturn void runtime_start(const struct trapline_info *info)
     vcpu_init(0);
     vcpu_enter(vcpu_local(0));
     cpu_init_tables();
+    cpu_find_vectors();
     cpu_init_vectors();
     first_free = vcpu_place(&runtime_info, (uint64_t)image_end);
     memory_init(&runtime_info, paging_init(&runtime_info, first_free));
+    for (unsigned i = 1; i < vcpu_count(); i++)
+        vcpu_init(i);
     interrupt_init();
     trap_init();
     trap_register();

@@ -5,10 +5,13 @@
 #ifndef GUEST_RUNTIME_VCPU_H
 #define GUEST_RUNTIME_VCPU_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <trapline/abi.h>
+#include <trapline/thread.h>
 
 enum {
     VCPUS_MAX = 32,
@@ -44,6 +47,12 @@ struct vcpu_local {
     struct vcpu_local *self;
     uint32_t index;
     char label[VCPU_LABEL]; /* see vcpu_label() */
+    atomic_uint park_state; /* see thread.c */
+    atomic_uint thread_state;
+    atomic_uint joiners; /* a bit for each vCPU that waits for the end of the thread */
+    bool started;        /* VCPU_START was made */
+    thread_function *thread_function;
+    void *thread_argument;
     char *stack_guard, *stack_bottom, *stack_top;
     char *exception_stack_top;
     uint64_t gdt[VCPU_GDT_SLOTS];

@@ -9,11 +9,13 @@
 
 #include <trapline/abi.h>
 #include <trapline/hypercall.h>
+#include <trapline/interrupt.h>
 #include <trapline/memory.h>
 #include <trapline/process.h>
 #include <trapline/region.h>
 #include <trapline/stdio.h>
 #include <trapline/string.h>
+#include <trapline/thread.h>
 #include <trapline/time.h>
 #include <trapline/vm.h>
 
