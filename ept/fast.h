@@ -59,26 +59,41 @@ static inline bool ept_fast_lower(struct ept *ept, uint64_t gpa, uint64_t access
     return true;
 }
 
-/* ept_unprotect() of one page of ordinary memory. */
-static inline bool ept_fast_raise(struct ept *ept, uint64_t gpa)
+/*
+ * ept_unprotect() of one page of ordinary memory. *cached: whether CPUs were told of some right for
+ * it before, so that they may have cached a translation that allows less than now.
+ */
+static inline bool ept_fast_raise(struct ept *ept, uint64_t gpa, bool *cached)
 {
     uint64_t page = ept_page_number(gpa);
     uint64_t hint = page & (EPT_ENTRIES - 1);
     volatile uint64_t *slot;
     const struct ept_table *table;
+    uint64_t old;
 
     if (page >= ept->fast_pages)
         return false;
     slot = ept_slot_4k(ept, page);
     /* An entry that is empty, or no leaf, has no full rights. */
-    if ((*slot >> FAST_FULL_SHIFT & FAST_SPECIAL) != FAST_FULL)
+    old = *slot;
+    if ((old >> FAST_FULL_SHIFT & FAST_SPECIAL) != FAST_FULL)
         return false;
     /* The page that kept its table from being merged does so no longer: see merge.c. */
     table = ept_table_of(ept, page);
     if (table->hint == hint && table->flags == TABLE_SPLIT)
         return false;
     entry_raise(slot, ENTRY_ACCESS | ENTRY_HARDWARE | ENTRY_SUPPRESS_VE);
+    *cached = old & ENTRY_HARDWARE;
     return true;
+}
+
+/* Whether CPUs may have cached a translation of this page, by what they are told of it now. */
+static inline bool ept_fast_cached(const struct ept *ept, uint64_t gpa)
+{
+    uint64_t page = gpa >> EPT_PAGE_SHIFT;
+
+    return page < ept->limit_pages &&
+           (!ept_has_table(ept, page) || (*ept_slot_4k(ept, page) & ENTRY_HARDWARE));
 }
 
 /* Whether ept_fault() would say EPT_FAULT_DENIED. access: enum ept_access, 1 to 7. */

@@ -1,6 +1,7 @@
 #include "hv/flush.h"
 
 #include "hv/cpu.h"
+#include "hv/raised.h"
 
 /* Whether this vCPU may run, or come to run, on what it cached before the generation. */
 static bool may_be_stale(const struct vcpu *vcpu, uint64_t generation)
@@ -30,6 +31,19 @@ void flush_others(struct vcpu *vcpu)
         while ((kicked >> i & 1) && may_be_stale(guest->vcpus[i], generation))
             __builtin_ia32_pause();
     }
+}
+
+void flush_barred(struct vcpu *vcpu)
+{
+    struct guest *guest = vcpu->guest;
+
+    if (guest->vcpus_started > 1)
+        flush_others(vcpu);
+    else
+        flush_here(vcpu);
+    if (guest->leaf_barred & LEAF_BAR_RAISED)
+        raised_forget(guest);
+    guest->leaf_barred &= ~(uint32_t)LEAF_BAR_OWES;
 }
 
 void flush_catch_up(struct vcpu *vcpu)

@@ -37,14 +37,17 @@ static inline void flush_here(struct vcpu *vcpu)
     vcpu->stats.flushes++;
 }
 
+/* flush_ept() where the guest is barred from the shortest way. */
+void flush_barred(struct vcpu *vcpu);
+
 /*
  * Drop all translations that CPUs cached through the guest's EPT, and tell the EPT that its debt is
  * paid. vcpu: the one that is loaded on this CPU and holds the guest's lock.
  */
 static inline void flush_ept(struct vcpu *vcpu)
 {
-    if (__builtin_expect(vcpu->guest->vcpus_started > 1, 0))
-        flush_others(vcpu);
+    if (__builtin_expect(vcpu->guest->leaf_barred != 0, 0))
+        flush_barred(vcpu);
     else
         flush_here(vcpu);
     ept_fast_flushed(&vcpu->guest->ept);

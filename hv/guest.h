@@ -27,6 +27,13 @@ enum {
         2u << 20, /* bytes at the end of RAM for struct trapline_info and page tables */
 };
 
+/* Why a guest's calls may not take the shortest way, which looks after one CPU alone: leaf.c. */
+enum guest_leaf_bar {
+    LEAF_BAR_VCPUS = 1u << 0,  /* more than one vCPU was started */
+    LEAF_BAR_OWES = 1u << 1,   /* a flush is owed while nobody has the lock: by a PROTN */
+    LEAF_BAR_RAISED = 1u << 2, /* pages are noted as raised: raised.h */
+};
+
 enum guest_state {
     GUEST_RUNNING,
     GUEST_ENDING,  /* somebody is about to say how it ended */
@@ -72,6 +79,7 @@ struct guest {
     uint32_t features; /* enum trapline_feature */
 
     struct spinlock lock; /* guards ept, pool and vcpus_started: guest_lock() in flush.h */
+    uint32_t leaf_barred; /* enum guest_leaf_bar; under the lock */
     struct vcpu *holder;  /* who had the lock last; NULL = nobody ever */
     atomic_uint_fast64_t flush_gen; /* see flush.h */
     struct ept ept;

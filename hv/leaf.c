@@ -7,6 +7,7 @@
 #include "guest/include/trapline/abi.h"
 #include "hv/guest.h"
 #include "hv/primitives.h"
+#include "hv/raised.h"
 #include "hv/vcpu.h"
 #include "hv/vmx_setup.h"
 #include "vmx/entry.h"
@@ -14,12 +15,6 @@
 #include "vmx/instructions.h"
 
 _Static_assert(VMX_LEAF_CALLS == TRAPLINE_HC_MULTI + 1, "the table below");
-
-/* Whether nobody else is to hear of a change, and a flush is INVEPT on this CPU and no more. */
-static inline bool alone(const struct guest *guest)
-{
-    return guest->vcpus_started == 1 && !guest->ept.limbo_count && !guest->ept.flush_owed;
-}
 
 static inline void flush(struct vcpu *vcpu)
 {
@@ -36,9 +31,14 @@ VMX_LEAF static uint64_t leaf_prot1(uint64_t page, uint64_t access, uint64_t unu
     (void)unused;
     if (access > EPT_ACCESS_RWX || !spin_try_lock(&guest->lock))
         return TRAPLINE_HC_PROT1;
-    if (!alone(guest) || !ept_fast_lower(&guest->ept, page, access)) {
+    if ((guest->leaf_barred & ~(uint32_t)LEAF_BAR_RAISED) ||
+        !ept_fast_lower(&guest->ept, page, access)) {
         spin_unlock(&guest->lock);
         return TRAPLINE_HC_PROT1;
+    }
+    if (__builtin_expect(guest->leaf_barred, 0)) {
+        raised_clear(vcpu);
+        guest->leaf_barred = 0;
     }
     vcpu->stats.hypercalls[TRAPLINE_HC_PROT1]++;
     flush(vcpu);
@@ -51,13 +51,18 @@ VMX_LEAF static uint64_t leaf_unprot(uint64_t page, uint64_t pages, uint64_t unu
 {
     struct vcpu *vcpu = (struct vcpu *)context;
     struct guest *guest = vcpu->guest;
+    bool cached;
 
     (void)unused;
     if (pages != 1 || !spin_try_lock(&guest->lock))
         return TRAPLINE_HC_UNPROT;
-    if (guest->vcpus_started != 1 || !ept_fast_raise(&guest->ept, page)) {
+    if ((guest->leaf_barred & LEAF_BAR_VCPUS) || !ept_fast_raise(&guest->ept, page, &cached)) {
         spin_unlock(&guest->lock);
         return TRAPLINE_HC_UNPROT;
+    }
+    if (__builtin_expect(cached, 0) && guest->ept.converts && vcpu->trap_area) {
+        raised_set(vcpu, page >> EPT_PAGE_SHIFT);
+        guest->leaf_barred |= LEAF_BAR_RAISED;
     }
     vcpu->stats.hypercalls[TRAPLINE_HC_UNPROT]++;
     spin_unlock(&guest->lock);

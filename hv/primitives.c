@@ -1,11 +1,14 @@
 #include "hv/primitives.h"
 
+#include <string.h>
+
 #include "ept/fast.h"
 #include "hv/dump.h"
 #include "hv/exit.h"
 #include "hv/flush.h"
 #include "hv/guest.h"
 #include "hv/memory.h"
+#include "hv/raised.h"
 #include "hv/vcpu.h"
 #include "vmx/instructions.h"
 #include "vmx/x86.h"
@@ -18,19 +21,41 @@ _Static_assert((int)EPT_EINVAL == -TRAPLINE_EINVAL, "ABI");
 _Static_assert((int)EPT_EOPNOTSUPP == -TRAPLINE_EOPNOTSUPP, "ABI");
 _Static_assert((int)EPT_ACCESS_W == TRAPLINE_WRITE && (int)EPT_ACCESS_X == TRAPLINE_EXEC, "ABI");
 
+/* Let the CPU deliver to this area what it can (SDM 25.5.7), or leave all to exits (0). */
+static void convert_to(uint64_t area)
+{
+    uint64_t controls = vmread(VMCS_PROC_CONTROLS2);
+
+    if (area)
+        vmwrite(VMCS_VE_INFORMATION_ADDRESS, area);
+    vmwrite(VMCS_PROC_CONTROLS2, area ? controls | VMX_PROC2_EPT_VIOLATION_VE
+                                      : controls & ~(uint64_t)VMX_PROC2_EPT_VIOLATION_VE);
+}
+
 int64_t primitive_trap(struct vcpu *vcpu, struct vmx_regs *regs)
 {
+    struct guest *guest = vcpu->guest;
     uint64_t area = regs->rdi;
+    void *at = NULL;
 
-    if (area == 0) {
-        vcpu->trap_area = NULL;
-        return 0;
-    }
     if (area % PAGE_SIZE)
         return -TRAPLINE_EINVAL;
-    if (!guest_in_ram(vcpu->guest, area, PAGE_SIZE))
-        return -TRAPLINE_ENOENT;
-    vcpu->trap_area = guest_ram(vcpu->guest, area);
+    if (area) {
+        if (!guest_in_ram(guest, area, PAGE_SIZE))
+            return -TRAPLINE_ENOENT;
+        at = guest_ram(guest, area);
+    }
+    guest_lock(vcpu); /* others note in it what they raise */
+    vcpu->trap_area = at;
+    vcpu->raised_words = 0;
+    if (guest->ept.converts) {
+        if (at) {
+            memset(vcpu->trap_area->raised, 0, sizeof(vcpu->trap_area->raised));
+            flush_here(vcpu); /* nothing was noted while there was no area */
+        }
+        convert_to(at ? virt_to_phys(at) : 0);
+    }
+    guest_unlock(vcpu);
     return 0;
 }
 
@@ -46,15 +71,19 @@ int64_t primitive_prot1(struct vcpu *vcpu, struct vmx_regs *regs)
         ept->flush_owed = true;
         return flush_and_unlock(vcpu, 0);
     }
+    if (raised_by(access))
+        raised_note(vcpu, page, 1);
     return flush_and_unlock(vcpu, ept_protect(ept, page, 1, (unsigned)access));
 }
 
 int64_t primitive_unprot(struct vcpu *vcpu, struct vmx_regs *regs)
 {
     struct ept *ept = &vcpu->guest->ept;
+    bool cached;
 
     guest_lock(vcpu);
-    if (__builtin_expect(regs->rsi == 1 && ept_fast_raise(ept, regs->rdi), 1)) {
+    raised_note(vcpu, regs->rdi, regs->rsi);
+    if (__builtin_expect(regs->rsi == 1 && ept_fast_raise(ept, regs->rdi, &cached), 1)) {
         guest_unlock(vcpu); /* raising owes no flush */
         return 0;
     }

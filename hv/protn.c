@@ -4,6 +4,7 @@
 #include "hv/guest.h"
 #include "hv/memory.h"
 #include "hv/primitives.h"
+#include "hv/raised.h"
 #include "hv/vcpu.h"
 
 enum {
@@ -301,6 +302,7 @@ static __attribute__((noinline)) int64_t protn_long(struct vcpu *vcpu, struct vm
         }
         /* A short list is done in one exit; a long one lets the timer in after each chunk. */
         if (p->pause || p->count * entry_bytes(p->form) > sizeof(vcpu->protn_buffer->pages)) {
+            vcpu->guest->leaf_barred |= LEAF_BAR_OWES;
             guest_unlock(vcpu);
             return HYPERCALL_AGAIN;
         }
@@ -319,6 +321,8 @@ int64_t primitive_protn(struct vcpu *vcpu, struct vmx_regs *regs)
         regs->rdx = 0;
     if (error || !regs->rsi)
         return flush_and_unlock(vcpu, error);
+    if (raised_by(regs->rdx & EPT_ACCESS_RWX))
+        raised_note_all(vcpu);
     if (regs->rdx & TRAPLINE_LIST_RANGES)
         error = regs->rsi == 1 ? protn_one(vcpu, regs) : HYPERCALL_AGAIN;
     else

@@ -213,6 +213,8 @@ static void init_controls(struct vcpu *vcpu)
     vmwrite(VMCS_IO_BITMAP_B, vmx_setup.io_bitmap_b);
     vmwrite(VMCS_VPID, vcpu->vpid);
     vmwrite(VMCS_EPT_POINTER, vcpu->eptp);
+    if (vmx_setup.ept.ve)
+        vmwrite(VMCS_EPTP_INDEX, 0);
     if (vmx_setup.xsaves)
         vmwrite(VMCS_XSS_EXITING_BITMAP, UINT64_MAX);
 }

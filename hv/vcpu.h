@@ -108,6 +108,7 @@ struct vcpu {
     uint8_t tpr; /* what CR8 shows: this version gives guests no interrupts to hold back */
 
     struct trapline_trap_area *trap_area; /* in guest RAM; NULL = no handler registered */
+    uint32_t raised_words;                /* bit n: word n of its raised[] is not 0 */
     struct protn_progress protn;
     struct protn_buffer *protn_buffer;
     struct vcpu_stats stats;

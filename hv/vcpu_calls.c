@@ -38,6 +38,7 @@ int64_t vcpu_call_start(struct vcpu *vcpu, struct vmx_regs *regs)
     other->start.argument = regs->r10;
     guest_lock(vcpu);
     vcpu->guest->vcpus_started++;
+    vcpu->guest->leaf_barred |= LEAF_BAR_VCPUS;
     guest_unlock(vcpu);
     atomic_store(&other->state, VCPU_RUNNABLE);
     cpu_wake(other->cpu);

@@ -31,6 +31,8 @@ static void apply_disable(struct vmx_caps *caps, uint32_t disable)
         caps->ept_vpid &= ~VMX_EPT_EXEC_ONLY;
     if (disable & HANDOVER_NO_INVEPT_SINGLE)
         caps->ept_vpid &= ~VMX_EPT_INVEPT_SINGLE;
+    if (disable & HANDOVER_NO_VE)
+        caps->control[VMX_CONTROL_PROC2] &= ~((uint64_t)VMX_PROC2_EPT_VIOLATION_VE << 32);
 }
 
 /* One control word, or the end of the machine with the name of what is missing. */
@@ -141,11 +143,14 @@ void vmx_setup_init(const struct handover *handover)
         .accessed_dirty = vmx_caps_has_ept_ad(&s->caps),
         .exec_only = vmx_caps_has_ept_exec_only(&s->caps),
         .nx_huge = s->mitigations.nx_huge || (handover->disable & HANDOVER_NX_HUGE),
+        .ve = vmx_caps_has_proc2(&s->caps, VMX_PROC2_EPT_VIOLATION_VE) &&
+              vmx_caps_has_ept_ad(&s->caps),
     };
     s->features = (s->ept.exec_only ? TRAPLINE_FEATURE_EXEC_ONLY : 0) |
                   (s->ept.accessed_dirty ? TRAPLINE_FEATURE_AD : 0) |
                   (s->ept.page_2m ? TRAPLINE_FEATURE_EPT_2M : 0) |
-                  (s->ept.page_1g ? TRAPLINE_FEATURE_EPT_1G : 0);
+                  (s->ept.page_1g ? TRAPLINE_FEATURE_EPT_1G : 0) |
+                  (s->ept.ve ? TRAPLINE_FEATURE_VE : 0);
     s->cr4_allowed = policy_cr4_allowed(&(struct cpuid_policy){
         .xcr0_max = s->xcr0_max,
         .rdtscp = s->rdtscp,

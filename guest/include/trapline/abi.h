@@ -187,7 +187,7 @@ struct trapline_stats {
     uint64_t flushes;      /* INVEPT and INVVPID executed */
     uint64_t ipis;         /* inter-processor interrupts sent */
     uint64_t hypercalls;   /* VMCALLs, this one included */
-    uint64_t traps;        /* forbidden accesses delivered to the guest */
+    uint64_t traps;        /* forbidden accesses delivered by exits; those by #VE nobody counts */
     uint64_t spurious;     /* EPT violations that the tables allow by now: retried */
     uint64_t tracked;      /* first writes recorded by a fault (CPUs without dirty bits) */
     uint64_t table_pages;  /* EPT table pages in use */
