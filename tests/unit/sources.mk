@@ -66,3 +66,5 @@ UNIT_test_hypercall_random := $(UNIT_HV_WORLD)
 UNIT_FLAGS_test_hypercall_random := -iquote tests/unit/fake_vmx
 UNIT_test_exit_cr := $(UNIT_HV_WORLD)
 UNIT_FLAGS_test_exit_cr := -iquote tests/unit/fake_vmx
+UNIT_test_raised := $(UNIT_HV_WORLD)
+UNIT_FLAGS_test_raised := -iquote tests/unit/fake_vmx

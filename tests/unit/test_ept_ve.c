@@ -18,6 +18,8 @@ static bool converts(uint64_t gpa)
 
 static void test_rule(void **state)
 {
+    bool cached = true;
+
     (void)state;
     map_ram(&converting, 64 * MIB);
     assert_false(converts(0));
@@ -28,7 +30,8 @@ static void test_rule(void **state)
     assert_true(ept_fast_lower(EPT, 3 * PAGE, EPT_ACCESS_NONE));
     EPT->flush_owed = true; /* which is left to the caller */
     assert_true(converts(3 * PAGE));
-    assert_true(ept_fast_raise(EPT, 3 * PAGE));
+    assert_true(ept_fast_raise(EPT, 3 * PAGE, &cached));
+    assert_false(cached);
     assert_false(converts(3 * PAGE));
     ok(ept_protect(EPT, PAGE, 1, EPT_ACCESS_RX));
     assert_true(converts(PAGE));
