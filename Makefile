@@ -118,7 +118,7 @@ ifneq ($(filter unit-programs,$(MAKECMDGOALS)),)
 $(foreach test,$(UNIT_TESTS),$(eval $(call unit_test,$(test))))
 endif
 
-.PHONY: help setup parts image run test test-unit test-boot unit-programs guest format check-format \
+.PHONY: help setup parts image run test test-unit test-boot test-matrix unit-programs guest format check-format \
 	clean
 
 parts: hv $(BUILD)/BOOTX64.EFI guests $(filter $(BUILD)/guests/%,$(GUEST_ELF))
@@ -151,6 +151,11 @@ test-boot: setup
 	@$(MAKE) test-parts
 	@tests/run boot
 
+# UPDATE=README.md: put the table in its place there, too.
+test-matrix: setup
+	@$(MAKE) test-parts
+	@tools/matrix $(if $(UPDATE),--update $(UPDATE))
+
 guest: setup
 	$(if $(NAME),,$(error NAME=name or NAME=path/to/file.c is missing; in guest/workloads: $(GUEST_NAMES)))
 	@$(MAKE) $(GUEST_ELF)
@@ -174,6 +179,7 @@ help:
 #> make test          unit tests and models on this host, boot tests in the emulator
 #> make test-unit     the first half of it
 #> make test-boot     the second half of it
+#> make test-matrix   the contract on each CPU model of Bochs, as the table that the README has
 #> make image         build/trapline.img, a disk image for a USB stick
 #> make guest NAME=x  build a guest: guest/workloads/x, or the C file x
 #> make               build the hypervisor, the loader and the guests
@@ -193,6 +199,8 @@ help:
 #>   COPIES=n           how many guests of this kind at once (1)
 #>   REPEAT=n           how many times each runs, one after the other (1)
 #>   ARGS="..."         the guest's arguments
+#>   DISABLE=ve,pml     features of the CPU to leave unused, to try the fallbacks; a wrong one
+#>                      gets the list
 #>   CONF=file          a trapline.conf of your own instead of all that is the guest's;
 #>                      images are looked up beside it and in build/guests
 #>   BOCHS=path         another Bochs

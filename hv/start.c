@@ -7,6 +7,7 @@
 #include "hv/cpu.h"
 #include "hv/guest.h"
 #include "hv/machine.h"
+#include "hv/modes.h"
 #include "hv/sched.h"
 #include "hv/selftest.h"
 #include "hv/summary.h"
@@ -112,6 +113,7 @@ void hv_start(const struct handover *handover)
     unsigned usable;
 
     vmx_setup_init(handover);
+    modes_print();
     usable = enter_root_everywhere(handover);
     if (!usable) {
         kprintf("trapline: cannot start: no CPU can enter VMX operation\n");

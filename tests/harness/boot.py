@@ -19,14 +19,13 @@ FOLDERS = ("boot", "hostile")
 ENGINES = ("bochs", "qemu-novmx")
 ENDS = ("ok", "failed", "cannot-start", "none")
 QEMU_MODEL = "Skylake-Client-v4"  # what its emulation cannot do, VMX among that, is left out
-OUTPUT_LINES = 400
 GUEST_NAME = re.compile(r"^\[[^\]]+\] ")
 
 DEFAULTS = {
     "engine": "bochs", "models": "", "cpus": "1", "mem": "256", "timeout": "120",
     "guests": "", "args": "", "guest_mem": "64", "vcpus": "1", "time_limit": "", "tables": "",
     "disable": "", "on_exit": "shutdown", "conf": "", "missing": "no", "end": "ok", "reason": "",
-    "report": "", "expect": "", "forbid": "", "after": "", "rows": "",
+    "report": "", "expect": "", "forbid": "", "after": "", "rows": "", "matrix": "no",
 }
 
 
@@ -185,7 +184,7 @@ class BootTest:
         wrong = self._wrong(outcome, report)
         detail = f"{report.passed} checks" if report.passed else ""
         return Result(self.name, 0 if wrong else 1, 1 if wrong else 0, outcome.seconds,
-                      wrong or "", detail, lines[-OUTPUT_LINES:])
+                      wrong or "", detail, lines)
 
 
 def _check_settings(where, settings):
@@ -193,7 +192,7 @@ def _check_settings(where, settings):
     if unknown:
         raise UsageError(f"{where}: unknown key {unknown[0]} (allowed: {', '.join(DEFAULTS)})")
     for key, allowed in (("engine", ENGINES), ("end", ENDS), ("missing", ("yes", "no")),
-                         ("report", ("", "yes", "no"))):
+                         ("matrix", ("yes", "no")), ("report", ("", "yes", "no"))):
         if settings[key] not in allowed:
             raise UsageError(f"{where}: {key} = {settings[key]} (allowed: {', '.join(allowed)})")
     for pattern in [settings["reason"], settings["after"], *_lines(settings["expect"]), *_lines(settings["forbid"])]:
@@ -203,7 +202,7 @@ def _check_settings(where, settings):
             raise UsageError(f"{where}: /{pattern}/: {error}") from None
 
 
-def _read_test(ini, build):
+def _read_test(ini, build, model_of_matrix):
     parser = configparser.ConfigParser(interpolation=None, comment_prefixes=("#",))
     try:
         parser.read_string(ini.read_text(), str(ini))
@@ -219,16 +218,21 @@ def _read_test(ini, build):
         settings = {**DEFAULTS, **parser["test"], **(parser[variant] if variant else {})}
         _check_settings(ini, settings)
         models = settings["models"].replace(",", " ").split()
-        for model in models or [""]:
+        if model_of_matrix:
+            models = [model_of_matrix] if settings["matrix"] == "yes" else []
+        elif not models:
+            models = [""]
+        for model in models:
             yield BootTest(ini.parent, build, settings, variant[len("variant "):], model)
 
 
-def boot_tests(root, build):
-    """The tests below tests/boot and tests/hostile."""
+def boot_tests(root, build, model_of_matrix=None):
+    """The tests below tests/boot and tests/hostile. model_of_matrix: only those with matrix = yes,
+    on this model."""
     tests = []
     for folder in FOLDERS:
         for path in sorted(Path(root, "tests", folder).glob("*/")):
             if not (path / "test.ini").is_file():
                 raise UsageError(f"{path} has no test.ini")
-            tests += _read_test(path / "test.ini", build)
+            tests += _read_test(path / "test.ini", build, model_of_matrix)
     return tests

@@ -21,7 +21,7 @@ KVM_MODEL = "host"
 VCPUS_MAX = 32
 COPIES_MAX = 64
 REPEAT_MAX = 1000000
-GUEST_SETTINGS = ("GUEST", "ARGS", "VCPUS", "GUEST_MEM", "COPIES", "REPEAT", "PIN")
+GUEST_SETTINGS = ("GUEST", "ARGS", "VCPUS", "GUEST_MEM", "COPIES", "REPEAT", "PIN", "DISABLE")
 
 
 def number(name, default, low, high):
@@ -43,6 +43,14 @@ def cpu_list(name):
     text = os.environ.get(name, "").strip()
     if text and not re.fullmatch(r"\d+(\s*,\s*\d+)*", text):
         raise UsageError(f"{name}={text}: numbers of CPUs, separated by commas, are allowed")
+    return text
+
+
+def feature_list(name):
+    """The features in the variable name. Which there are is the loader's to say."""
+    text = os.environ.get(name, "").strip()
+    if text and not re.fullmatch(r"[a-z0-9-]+(\s*,\s*[a-z0-9-]+)*", text):
+        raise UsageError(f"{name}={text}: names of features, separated by commas, are allowed")
     return text
 
 
@@ -105,7 +113,8 @@ def choose_volume(build, mem, on_exit):
     cpus = cpu_list("PIN")
     if cpus:
         more.append(("cpus", cpus))
-    name, text = guest_conf(image, memory, vcpus, args, on_exit, more)
+    name, text = guest_conf(image, memory, vcpus, args, on_exit, more,
+                            feature_list("DISABLE"))
     return Volume(text.encode(), {f"{FOLDER}/{name}.elf": image}, on_exit, name, args)
 
 
