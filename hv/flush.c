@@ -10,27 +10,45 @@ static bool may_be_stale(const struct vcpu *vcpu, uint64_t generation)
            atomic_load(&vcpu->seen_gen) < generation;
 }
 
-void flush_others(struct vcpu *vcpu)
+/*
+ * Send the NMIs for a generation to all vCPUs but self (NULL = it is none of them); returns which
+ * got one, as bits.
+ */
+static uint64_t kick(struct guest *guest, struct vcpu *self, uint64_t generation)
 {
-    struct guest *guest = vcpu->guest;
-    uint64_t generation = atomic_fetch_add(&guest->flush_gen, 1) + 1;
     uint64_t kicked = 0;
 
     for (unsigned i = 0; i < guest->vcpu_count; i++) {
-        struct vcpu *other = guest->vcpus[i];
+        struct vcpu *vcpu = guest->vcpus[i];
 
-        if (other == vcpu || !may_be_stale(other, generation))
+        if (vcpu == self || !may_be_stale(vcpu, generation))
             continue;
-        cpu_kick(other->cpu);
-        vcpu->stats.ipis++;
+        cpu_kick(vcpu->cpu);
+        if (self)
+            self->stats.ipis++;
         kicked |= 1ull << i;
     }
-    flush_here(vcpu);
-    atomic_store(&vcpu->seen_gen, generation); /* no other can have come: this one has the lock */
+    return kicked;
+}
+
+/* Wait until none of those that were kicked may be stale. */
+static void await(struct guest *guest, uint64_t kicked, uint64_t generation)
+{
     for (unsigned i = 0; kicked >> i; i++) {
         while ((kicked >> i & 1) && may_be_stale(guest->vcpus[i], generation))
             __builtin_ia32_pause();
     }
+}
+
+void flush_others(struct vcpu *vcpu)
+{
+    struct guest *guest = vcpu->guest;
+    uint64_t generation = atomic_fetch_add(&guest->flush_gen, 1) + 1;
+    uint64_t kicked = kick(guest, vcpu, generation);
+
+    flush_here(vcpu);
+    atomic_store(&vcpu->seen_gen, generation); /* no other can have come: this one has the lock */
+    await(guest, kicked, generation);
 }
 
 void flush_barred(struct vcpu *vcpu)
@@ -44,6 +62,27 @@ void flush_barred(struct vcpu *vcpu)
     if (guest->leaf_barred & LEAF_BAR_RAISED)
         raised_forget(guest);
     guest->leaf_barred &= ~(uint32_t)LEAF_BAR_OWES;
+}
+
+void guest_lock_outside(struct guest *guest)
+{
+    spin_lock(&guest->lock);
+    guest->holder = NULL;
+}
+
+void flush_outside(struct guest *guest)
+{
+    uint64_t generation = atomic_fetch_add(&guest->flush_gen, 1) + 1;
+
+    await(guest, kick(guest, NULL, generation), generation);
+    ept_fast_flushed(&guest->ept);
+}
+
+void flush_and_unlock_outside(struct guest *guest)
+{
+    if (guest->ept.flush_owed)
+        flush_outside(guest);
+    spin_unlock(&guest->lock);
 }
 
 void flush_catch_up(struct vcpu *vcpu)

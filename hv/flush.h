@@ -68,6 +68,16 @@ static inline void guest_unlock(struct vcpu *vcpu)
     spin_unlock(&vcpu->guest->lock);
 }
 
+/*
+ * The same from outside: for the lock of a guest of which no vCPU is current on this CPU, to change
+ * its EPT on behalf of another guest. All of its vCPUs are to drop what they cached then.
+ */
+void guest_lock_outside(struct guest *guest);
+void flush_and_unlock_outside(struct guest *guest);
+
+/* Have all vCPUs of a guest drop their translations; with its lock, taken from outside. */
+void flush_outside(struct guest *guest);
+
 /* End a call that changed the EPT: no vCPU may go on with what it cached of the old state. */
 static inline int64_t flush_and_unlock(struct vcpu *vcpu, int64_t result)
 {

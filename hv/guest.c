@@ -59,8 +59,8 @@ static void pool_flush(void *ctx)
 
     if (guest->holder)
         flush_ept(guest->holder);
-    else /* nothing has run yet */
-        ept_flushed(&guest->ept);
+    else
+        flush_outside(guest);
 }
 
 void *guest_ram(const struct guest *guest, uint64_t gpa)

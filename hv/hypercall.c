@@ -1,5 +1,6 @@
 #include "hv/hypercall.h"
 
+#include "hv/channel.h"
 #include "hv/flush.h"
 #include "hv/guest.h"
 #include "hv/primitives.h"
@@ -93,6 +94,11 @@ FAST(print, hc_print)
 FAST(stats, hc_stats)
 FAST(vcpu_start, vcpu_call_start)
 FAST(unpark, vcpu_call_unpark)
+FAST(offer, channel_offer)
+FAST(accept, channel_accept)
+FAST(withdraw, channel_withdraw)
+FAST(ring, channel_ring)
+FAST(listen, channel_listen)
 
 static uintptr_t slow_exit(struct vcpu *vcpu)
 {
@@ -128,11 +134,11 @@ hypercall_fast_function *const hypercall_fast_functions[TRAPLINE_HC_COUNT] = {
     [TRAPLINE_HC_VIEW_PROT] = slow_exit,
     [TRAPLINE_HC_VIEW_PROTN] = slow_exit,
     [TRAPLINE_HC_VIEW_SWITCH] = slow_exit,
-    [TRAPLINE_HC_OFFER] = slow_exit,
-    [TRAPLINE_HC_ACCEPT] = slow_exit,
-    [TRAPLINE_HC_WITHDRAW] = slow_exit,
-    [TRAPLINE_HC_RING] = slow_exit,
-    [TRAPLINE_HC_LISTEN] = slow_exit,
+    [TRAPLINE_HC_OFFER] = fast_offer,
+    [TRAPLINE_HC_ACCEPT] = fast_accept,
+    [TRAPLINE_HC_WITHDRAW] = fast_withdraw,
+    [TRAPLINE_HC_RING] = fast_ring,
+    [TRAPLINE_HC_LISTEN] = fast_listen,
 };
 
 bool hypercall_exit(struct vcpu *vcpu)

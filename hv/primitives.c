@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ept/fast.h"
+#include "hv/channel.h"
 #include "hv/dump.h"
 #include "hv/exit.h"
 #include "hv/flush.h"
@@ -95,6 +96,9 @@ int64_t primitive_track(struct vcpu *vcpu, struct vmx_regs *regs)
     if (regs->rdx > 1)
         return -TRAPLINE_EINVAL;
     guest_lock(vcpu);
+    if (channel_maps(vcpu->guest, regs->rdi, regs->rsi) ||
+        (regs->rdx == 1 && channel_shares_writes(vcpu->guest, regs->rdi, regs->rsi)))
+        return flush_and_unlock(vcpu, -TRAPLINE_EINVAL);
     return flush_and_unlock(vcpu,
                             ept_track(&vcpu->guest->ept, regs->rdi, regs->rsi, regs->rdx == 1));
 }
@@ -110,6 +114,8 @@ int64_t primitive_map2(struct vcpu *vcpu, struct vmx_regs *regs)
         pages > (guest->alias_size - (alias - guest->alias_base)) >> PAGE_SHIFT)
         return -TRAPLINE_EINVAL;
     guest_lock(vcpu);
+    if (regs->rdi >= guest->alias_base && channel_maps(guest, regs->rdi, pages))
+        return flush_and_unlock(vcpu, -TRAPLINE_EINVAL);
     return flush_and_unlock(vcpu,
                             ept_alias(&guest->ept, regs->rdi, pages, alias, (unsigned)regs->r10));
 }
@@ -259,6 +265,17 @@ uintptr_t primitives_fast_violation(struct vcpu *vcpu)
     return (uintptr_t)&vcpu->context;
 }
 
+/* Whether there was a channel at gpa that the other side has withdrawn from. */
+static bool is_gone(struct vcpu *vcpu, uint64_t gpa)
+{
+    bool gone;
+
+    guest_lock(vcpu);
+    gone = channel_gone(vcpu->guest, gpa);
+    guest_unlock(vcpu);
+    return gone;
+}
+
 bool primitives_ept_violation(struct vcpu *vcpu)
 {
     uint64_t qualification = vmread(VMCS_EXIT_QUALIFICATION);
@@ -270,7 +287,11 @@ bool primitives_ept_violation(struct vcpu *vcpu)
         vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
                 vmread(VMCS_GUEST_INTERRUPTIBILITY) | INTERRUPTIBILITY_NMI);
     switch (decide(vcpu, qualification, gpa)) {
-    case EPT_FAULT_UNMAPPED: return exit_stop(vcpu, "access to an address where it has no memory");
+    case EPT_FAULT_UNMAPPED:
+        if (!is_gone(vcpu, gpa))
+            return exit_stop(vcpu, "access to an address where it has no memory");
+        qualification |= TRAPLINE_Q_GONE;
+        break;
     case EPT_FAULT_NOMEM: return exit_stop(vcpu, "its table budget is used up: raise 'tables'");
     case EPT_FAULT_DENIED: break;
     case EPT_FAULT_SPURIOUS:

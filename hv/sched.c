@@ -1,5 +1,6 @@
 #include "hv/sched.h"
 
+#include "hv/channel.h"
 #include "hv/console.h"
 #include "hv/cpu.h"
 #include "hv/guest.h"
@@ -77,12 +78,14 @@ static void retire(struct vcpu *vcpu)
     vcpu_unload(vcpu);
     if (atomic_fetch_sub(&guest->vcpus_left, 1) != 1)
         return;
+    channel_guest_ends(guest);
     guest_release(guest);
     if (guest_run_again(guest)) {
         for (unsigned i = 0; i < guest->vcpu_count; i++)
             sched_hand_over(guest->vcpus[i]);
         return;
     }
+    channel_guest_is_over(guest);
     if (atomic_fetch_sub(&guests_alive, 1) == 1)
         machine_stop(summary_print());
 }

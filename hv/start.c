@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "hv/channel.h"
 #include "hv/console.h"
 #include "hv/cpu.h"
 #include "hv/guest.h"
@@ -91,6 +92,10 @@ static void print_guest(const struct guest *guest)
 /* Make the guests and queue their vCPUs. */
 static void create_guests(const struct handover *handover)
 {
+    if (!channels_init(handover->guest_count)) {
+        kprintf("trapline: cannot start: no memory for channels\n");
+        machine_stop(1);
+    }
     summary_begin();
     guest_count = handover->guest_count;
     for (unsigned i = 0; i < handover->guest_count; i++) {

@@ -4,7 +4,7 @@ bits 64
 default rel
 
 TRAP_MAX_DEPTH equ 8        ; as in trapline/vm.h
-KIND_MASK equ 7             ; the qualification's read, write and fetch bits
+KIND_MASK equ 1 << 30 | 7   ; the qualification's read, write, fetch and gone bits
 VECTORS equ 32
 FIRST_INTERRUPT equ VECTORS
 INTERRUPTS equ 256 - VECTORS

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "hv/channel.h"
 #include "hv/console.h"
 #include "hv/cpu.h"
 #include "hv/dump.h"
@@ -42,7 +43,8 @@ uint64_t cpu_tsc_per_ms = 1000000;
 
 static struct handover_guest config;
 static struct cpu world_cpu;
-static struct vcpu nobody; /* whose turn it is when the guest's is over */
+static void *channels_memory; /* the machine's, not a guest's */
+static struct vcpu nobody;    /* whose turn it is when the guest's is over */
 
 /* What the CPU has cached since the last INVEPT. */
 static struct {
@@ -142,6 +144,12 @@ void dump_vcpu(const struct vcpu *vcpu)
 {
     assert_ptr_equal(vcpu, world.vcpu);
     world.dumps++;
+}
+
+void panic(const char *format, ...)
+{
+    fail_msg("panic: %s", format);
+    abort();
 }
 
 struct vcpu *sched_next(void)
@@ -321,6 +329,8 @@ void world_open(const struct world_options *options)
         .repeat = 1,
     };
     guest_count = 1;
+    assert_true(channels_init(guest_count));
+    channels_memory = allocations[0].memory;
     world.guest = guest_create(&config, 0);
     if (!world.guest)
         fail_msg("%s", world.console);
@@ -345,6 +355,7 @@ void world_close(void)
 {
     guest_release(world.guest);
     guest_destroy(world.guest);
+    memory_free(virt_to_phys(channels_memory), allocations[0].bytes);
     for (unsigned i = 0; i < ALLOCATIONS; i++)
         assert_null(allocations[i].memory);
 }

@@ -47,6 +47,7 @@ UNIT_FLAGS_test_ept_random := -DEPT_RECORD_STORES
 UNIT_HV_WORLD := tests/unit/hv_world.c hv/flush.c hv/vcpu_calls.c hv/primitives.c hv/protn.c hv/hypercall.c hv/leaf.c hv/guest.c hv/vcpu.c \
 	hv/guest_print.c \
 	hv/raised.c \
+	hv/channel.c \
 	hv/exit.c hv/exit_cr.c hv/policy_cpuid.c hv/policy_msr.c hv/format.c vmx/caps.c \
 	vmx/controls.c vmx/exits.c vmx/fields.c vmx/entry.c vmx/mitigations.c vmx/check.c \
 	vmx/check_controls.c vmx/check_host.c vmx/check_guest.c vmx/check_segments.c ept/alias.c \

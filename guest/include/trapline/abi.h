@@ -19,8 +19,13 @@ enum {
     TRAPLINE_PAGE_SIZE = 4096,
     TRAPLINE_PAGE_SHIFT = 12,
     TRAPLINE_RAISED_BITS = 1024,
-    TRAPLINE_VECTOR_TRAP = 20, /* where a forbidden access is delivered (the SDM's #VE) */
+    TRAPLINE_VECTOR_TRAP = 20,     /* where a forbidden access is delivered (the SDM's #VE) */
+    TRAPLINE_CHANNELS = 64,        /* of one guest, offered and accepted */
+    TRAPLINE_CHANNEL_PAGES = 4096, /* of one channel */
 };
+
+/* Instead of a channel in LISTEN: offers to the calling guest. */
+#define TRAPLINE_CHANNEL_OFFERS UINT64_MAX
 
 /* CPUID leaf that identifies the hypervisor; EAX of the leaf is the highest hypervisor leaf. */
 enum trapline_cpuid {
@@ -57,9 +62,12 @@ enum trapline_hypercall {
     TRAPLINE_HC_VIEW_PROTN = 20,   /* (list, count, access | form, view) -> 0, or error and index */
     TRAPLINE_HC_VIEW_SWITCH = 21,  /* (view) -> 0; what VMFUNC does without an exit */
 
-    /* Channels: pages shared by two guests that both want it. */
+    /*
+     * Channels: pages shared by two guests that both want it. name: address of the other guest's,
+     * a string in TRAPLINE_NAME_LEN bytes. channel: 0 to TRAPLINE_CHANNELS - 1, each guest's own.
+     */
     TRAPLINE_HC_OFFER = 22,    /* (name, page, pages, access) -> channel */
-    TRAPLINE_HC_ACCEPT = 23,   /* (name, address, pages) -> channel, RDX = pages */
+    TRAPLINE_HC_ACCEPT = 23,   /* (name, address, pages) -> channel, RDX = bytes | access */
     TRAPLINE_HC_WITHDRAW = 24, /* (channel) -> 0 */
     TRAPLINE_HC_RING = 25,     /* (channel) -> 0; a doorbell at the other side */
     TRAPLINE_HC_LISTEN = 26,   /* (channel, vcpu, vector) -> 0; where rings of it go, 0: unpark */
@@ -102,6 +110,7 @@ enum trapline_error {
     TRAPLINE_EAGAIN = 11, /* not now: see the call */
     TRAPLINE_EFAULT = 14, /* a buffer or list is outside RAM, or its protection forbids the use */
     TRAPLINE_EEXIST = 17, /* the alias is mapped already */
+    TRAPLINE_EPIPE = 32,  /* the other side of the channel is gone */
     TRAPLINE_EINVAL = 22, /* misaligned, wraps around, an access that cannot be, a bad form */
     TRAPLINE_ENOSYS = 38, /* no such hypercall */
     TRAPLINE_EOPNOTSUPP = 95, /* this CPU cannot do it (execute-only pages) */
@@ -151,6 +160,7 @@ enum trapline_qualification {
     TRAPLINE_Q_FETCH = 1u << 2,
     TRAPLINE_Q_LINEAR_VALID = 1u << 7,
     TRAPLINE_Q_NOT_WALK = 1u << 8, /* the access itself, not the walk of the guest's page tables */
+    TRAPLINE_Q_GONE = 1u << 30,    /* there was a channel, and its other side has withdrawn */
 };
 
 /*

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <trapline/abi.h>
+#include <trapline/channel.h>
 #include <trapline/hypercall.h>
 #include <trapline/interrupt.h>
 #include <trapline/memory.h>

@@ -50,8 +50,8 @@ enum trap_flags {
  */
 struct trapline_fault {
     uint64_t depth; /* 0 = the access was not made by a handler, 1 = by a handler, ... */
-    uint64_t
-        kind; /* TRAPLINE_READ, TRAPLINE_WRITE, TRAPLINE_EXEC; several for one that does both */
+    uint64_t kind;  /* TRAPLINE_READ, TRAPLINE_WRITE, TRAPLINE_EXEC; several for one that does both;
+                     * and TRAPLINE_Q_GONE where a channel was: see channel.h */
     uint64_t physical; /* guest-physical address: for an access through an alias, the alias */
     uint64_t address;  /* guest-linear address, the same as physical */
     uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
