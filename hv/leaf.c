@@ -7,7 +7,6 @@
 #include "guest/include/trapline/abi.h"
 #include "hv/guest.h"
 #include "hv/primitives.h"
-#include "hv/raised.h"
 #include "hv/vcpu.h"
 #include "hv/vmx_setup.h"
 #include "vmx/entry.h"
@@ -31,14 +30,9 @@ VMX_LEAF static uint64_t leaf_prot1(uint64_t page, uint64_t access, uint64_t unu
     (void)unused;
     if (access > EPT_ACCESS_RWX || !spin_try_lock(&guest->lock))
         return TRAPLINE_HC_PROT1;
-    if ((guest->leaf_barred & ~(uint32_t)LEAF_BAR_RAISED) ||
-        !ept_fast_lower(&guest->ept, page, access)) {
+    if (guest->leaf_barred || !ept_fast_lower(&guest->ept, page, access)) {
         spin_unlock(&guest->lock);
         return TRAPLINE_HC_PROT1;
-    }
-    if (__builtin_expect(guest->leaf_barred, 0)) {
-        raised_clear(vcpu);
-        guest->leaf_barred = 0;
     }
     vcpu->stats.hypercalls[TRAPLINE_HC_PROT1]++;
     flush(vcpu);
@@ -60,10 +54,8 @@ VMX_LEAF static uint64_t leaf_unprot(uint64_t page, uint64_t pages, uint64_t unu
         spin_unlock(&guest->lock);
         return TRAPLINE_HC_UNPROT;
     }
-    if (__builtin_expect(cached, 0) && guest->ept.converts && vcpu->trap_area) {
-        raised_set(vcpu, page >> EPT_PAGE_SHIFT);
-        guest->leaf_barred |= LEAF_BAR_RAISED;
-    }
+    if (__builtin_expect(cached, 0) && guest->ept.converts) /* as raised_note() does */
+        flush(vcpu);
     vcpu->stats.hypercalls[TRAPLINE_HC_UNPROT]++;
     spin_unlock(&guest->lock);
     return 0;

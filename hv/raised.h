@@ -4,8 +4,9 @@
  * A right that is given needs no flush: a translation cached before faults, the fault drops it, and
  * the access is tried again. An exit for it is dealt with here, but a #VE reaches the guest. So the
  * hypervisor tells each vCPU, in raised[] of its trap area, for which pages a fault may be of that
- * sort (docs/ABI.md). A page that the CPU was told of no right for is not cached (SDM 28.3.3.1), so
- * nothing is noted for it. Bits are set and cleared under the guest's lock.
+ * sort (docs/ABI.md). Its own translations the vCPU that gives the right drops. A page that CPUs
+ * were told of no right for is not cached (SDM 28.3.3.1), so nothing is done for it. Bits are set
+ * and cleared under the guest's lock.
  */
 #ifndef TRAPLINE_HV_RAISED_H
 #define TRAPLINE_HV_RAISED_H
@@ -16,35 +17,12 @@
 #include "hv/guest.h"
 #include "hv/vcpu.h"
 
-enum {
-    RAISED_WORD_BITS = 64,
-    RAISED_WORDS = TRAPLINE_RAISED_BITS / RAISED_WORD_BITS,
-};
-
-/* Note a page number in the area of a vCPU, which has one. */
-static inline void raised_set(struct vcpu *vcpu, uint64_t page)
-{
-    uint64_t word = page / RAISED_WORD_BITS % RAISED_WORDS;
-
-    vcpu->trap_area->raised[word] |= 1ull << page % RAISED_WORD_BITS;
-    vcpu->raised_words |= 1u << word;
-}
-
-/* Forget what was noted for one vCPU. */
-static inline void raised_clear(struct vcpu *vcpu)
-{
-    for (uint32_t words = vcpu->raised_words; words; words &= words - 1)
-        vcpu->trap_area->raised[__builtin_ctz(words)] = 0;
-    vcpu->raised_words = 0;
-}
-
 /* raised_note(), where faults are delivered by the CPU. */
 void raised_note_converting(struct vcpu *vcpu, uint64_t gpa, uint64_t pages);
 
 /*
  * Rights are given to the pages at gpa: before the tables change. gpa, pages: as the guest gave
- * them; what is misaligned or no page changes nothing but bits. The current vCPU's own translations
- * of several pages are dropped instead.
+ * them; what is misaligned or no page changes nothing but bits.
  */
 static inline void raised_note(struct vcpu *vcpu, uint64_t gpa, uint64_t pages)
 {
