@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "hv/cpu.h"
 #include "hv/machine.h"
 #include "hv/memory.h"
 #include "vmx/x86.h"
@@ -15,6 +16,7 @@ enum apic_register {
     APIC_EOI = 0x0b,
     APIC_SPURIOUS = 0x0f,
     APIC_ISR = 0x10, /* eight of 32 bits */
+    APIC_IRR = 0x20,
     APIC_ESR = 0x28,
     APIC_LVT_CMCI = 0x2f,
     APIC_ICR = 0x30,
@@ -25,6 +27,10 @@ enum apic_register {
     APIC_LVT_LINT0 = 0x35,
     APIC_LVT_LINT1 = 0x36,
     APIC_LVT_ERROR = 0x37,
+    APIC_INITIAL_COUNT = 0x38,
+    APIC_CURRENT_COUNT = 0x39,
+    APIC_DIVIDE = 0x3e,
+    APIC_SELF_IPI = 0x3f, /* x2APIC only */
 };
 
 enum apic_base {
@@ -36,6 +42,8 @@ enum apic_base {
 enum apic_bits {
     SPURIOUS_ENABLE = 1u << 8,
     LVT_MASKED = 1u << 16,
+    LVT_TSC_DEADLINE = 2u << 17,
+    DIVIDE_BY_1 = 0xb,
     ICR_NMI = 4u << 8,
     ICR_INIT = 5u << 8,
     ICR_STARTUP = 6u << 8,
@@ -46,12 +54,15 @@ enum apic_bits {
     XAPIC_ID_SHIFT = 24,
     XAPIC_REGISTER_BYTES = 16,
     X2APIC_ID_SHIFT = 32, /* in the ICR */
+    ICR_TO_SELF = 1u << 18,
     ISR_BITS = 32,
+    ISR_WORDS = 8,
 };
 
 enum cpuid_apic {
     CPUID_FEATURES = 1,
     CPUID_FEATURES_X2APIC = 1u << 21, /* ECX */
+    CPUID_FEATURES_TSC_DEADLINE = 1u << 24,
     CPUID_STRUCTURED = 7,
     CPUID_STRUCTURED_ARCH_CAPABILITIES = 1u << 29, /* EDX */
 };
@@ -75,7 +86,13 @@ enum pic {
     PIC_MASK_ALL = 0xff,
 };
 
+enum {
+    CALIBRATION_MS = 2,
+};
+
 static bool x2apic;
+static bool tsc_deadline;
+static uint64_t counts_per_ms;   /* of the timer, undivided */
 static volatile uint32_t *xapic; /* its registers, in xAPIC mode */
 
 static uint32_t read_register(enum apic_register reg)
@@ -101,10 +118,12 @@ static bool xapic_is_disabled(void)
            (rdmsr(MSR_IA32_XAPIC_DISABLE_STATUS) & XAPIC_DISABLED);
 }
 
-void apic_init(bool allow_x2apic)
+void apic_init(bool allow_x2apic, bool allow_tsc_deadline)
 {
-    bool has_x2apic = cpuid(CPUID_FEATURES, 0).ecx & CPUID_FEATURES_X2APIC;
+    uint32_t features = cpuid(CPUID_FEATURES, 0).ecx;
+    bool has_x2apic = features & CPUID_FEATURES_X2APIC;
 
+    tsc_deadline = allow_tsc_deadline && (features & CPUID_FEATURES_TSC_DEADLINE);
     x2apic = has_x2apic && (allow_x2apic || xapic_is_disabled());
     if (x2apic)
         return;
@@ -130,7 +149,7 @@ static void switch_mode(void)
         wrmsr(MSR_IA32_APIC_BASE, base | APIC_BASE_X2APIC);
 }
 
-void apic_enable(void)
+static void mask_all(void)
 {
     /* In the order of the version register's count; the first three are always there. */
     static const enum apic_register lvt[] = {
@@ -138,14 +157,61 @@ void apic_enable(void)
         APIC_LVT_PERFORMANCE, APIC_LVT_THERMAL, APIC_LVT_CMCI,
     };
 
-    switch_mode();
-    /* While the APIC is disabled by software, its mask bits cannot be cleared. */
-    write_register(APIC_SPURIOUS, SPURIOUS_ENABLE | APIC_SPURIOUS_VECTOR);
     uint32_t max = read_register(APIC_VERSION) >> VERSION_MAX_LVT_SHIFT & VERSION_MAX_LVT_MASK;
     for (size_t i = 0; i < sizeof(lvt) / sizeof(lvt[0]) && i <= max; i++)
         write_register(lvt[i], LVT_MASKED);
+}
+
+/* How fast the timer counts, where it cannot be told a TSC value. */
+static void calibrate(void)
+{
+    write_register(APIC_DIVIDE, DIVIDE_BY_1);
+    write_register(APIC_INITIAL_COUNT, UINT32_MAX);
+    cpu_delay_us(CALIBRATION_MS * 1000);
+    counts_per_ms = (UINT32_MAX - read_register(APIC_CURRENT_COUNT)) / CALIBRATION_MS;
+    write_register(APIC_INITIAL_COUNT, 0);
+}
+
+void apic_enable(void)
+{
+    switch_mode();
+    /* While the APIC is disabled by software, its mask bits cannot be cleared. */
+    write_register(APIC_SPURIOUS, SPURIOUS_ENABLE | APIC_SPURIOUS_VECTOR);
+    mask_all();
     write_register(APIC_TPR, 0);
     write_register(APIC_ESR, 0);
+    if (!tsc_deadline && !counts_per_ms)
+        calibrate();
+}
+
+void apic_timer_start(uint64_t deadline)
+{
+    uint64_t now = rdtsc(), count;
+
+    if (tsc_deadline) {
+        write_register(APIC_LVT_TIMER, LVT_TSC_DEADLINE | APIC_TIMER_VECTOR);
+        /* In xAPIC mode nothing else orders the two (SDM 10.5.4.1). */
+        __asm__ volatile("mfence" : : : "memory");
+        wrmsr(MSR_IA32_TSC_DEADLINE, deadline);
+        return;
+    }
+    count = deadline > now ? (deadline - now) / cpu_tsc_per_ms : 0;
+    count = count > UINT32_MAX / (counts_per_ms + 1)
+                ? UINT32_MAX
+                : count * counts_per_ms + (deadline > now ? (deadline - now) % cpu_tsc_per_ms : 0) *
+                                              counts_per_ms / cpu_tsc_per_ms;
+    write_register(APIC_DIVIDE, DIVIDE_BY_1);
+    write_register(APIC_LVT_TIMER, APIC_TIMER_VECTOR);
+    write_register(APIC_INITIAL_COUNT, count ? (uint32_t)count : 1);
+}
+
+void apic_timer_stop(void)
+{
+    if (tsc_deadline)
+        wrmsr(MSR_IA32_TSC_DEADLINE, 0);
+    else
+        write_register(APIC_INITIAL_COUNT, 0);
+    write_register(APIC_LVT_TIMER, LVT_MASKED);
 }
 
 bool apic_is_x2apic(void)
@@ -194,10 +260,77 @@ void apic_send_startup(uint32_t id, uint8_t page)
     send(id, ICR_STARTUP | ICR_ASSERT | page);
 }
 
+void apic_send_self(uint8_t vector)
+{
+    if (x2apic)
+        wrmsr(MSR_X2APIC_BASE + APIC_SELF_IPI, vector);
+    else
+        send(0, ICR_TO_SELF | ICR_ASSERT | vector);
+}
+
+bool apic_in_service(uint8_t vector)
+{
+    return read_register(APIC_ISR + vector / ISR_BITS) & 1u << vector % ISR_BITS;
+}
+
+void apic_eoi(void)
+{
+    write_register(APIC_EOI, 0);
+}
+
 void apic_end_interrupt(uint8_t vector)
 {
-    if (read_register(APIC_ISR + vector / ISR_BITS) & 1u << vector % ISR_BITS)
-        write_register(APIC_EOI, 0);
+    if (apic_in_service(vector))
+        apic_eoi();
+}
+
+void apic_set_spurious(uint32_t value)
+{
+    write_register(APIC_SPURIOUS, value);
+}
+
+uint32_t apic_take_errors(void)
+{
+    write_register(APIC_ESR, 0);
+    return read_register(APIC_ESR);
+}
+
+static bool any_of(enum apic_register set)
+{
+    for (unsigned i = 0; i < ISR_WORDS; i++) {
+        if (read_register(set + i))
+            return true;
+    }
+    return false;
+}
+
+bool apic_pending(void)
+{
+    return any_of(APIC_IRR);
+}
+
+bool apic_timer_armed(void)
+{
+    uint32_t lvt = read_register(APIC_LVT_TIMER);
+
+    if (lvt & LVT_MASKED)
+        return false;
+    if (lvt & LVT_TSC_DEADLINE)
+        return rdmsr(MSR_IA32_TSC_DEADLINE) != 0;
+    return read_register(APIC_CURRENT_COUNT) != 0;
+}
+
+void apic_quiesce(void)
+{
+    write_register(APIC_SPURIOUS, SPURIOUS_ENABLE | APIC_SPURIOUS_VECTOR);
+    mask_all();
+    write_register(APIC_INITIAL_COUNT, 0);
+    write_register(APIC_TPR, 0);
+    while (any_of(APIC_ISR))
+        apic_eoi();
+    while (any_of(APIC_IRR)) /* each is taken by the IDT's handler, which ends it */
+        __asm__ volatile("sti; nop; cli" : : : "memory");
+    apic_take_errors();
 }
 
 void pic_disable(void)

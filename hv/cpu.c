@@ -136,7 +136,8 @@ void cpu_init_bsp(const struct handover *handover)
     if (!cpu_prepare(&bsp))
         panic("no memory for the stacks of CPU 0");
     pic_disable();
-    apic_init(!(handover->disable & HANDOVER_NO_X2APIC));
+    apic_init(!(handover->disable & HANDOVER_NO_X2APIC),
+              !(handover->disable & HANDOVER_NO_TSC_DEADLINE));
     cpu_enable();
     bsp.apic_id = apic_id();
     atomic_store(&bsp.online, true);
@@ -158,7 +159,10 @@ void cpu_kick(struct cpu *cpu)
 
 void cpu_wake(struct cpu *cpu)
 {
-    if (!atomic_load(&cpu->idle))
+    unsigned halting = CPU_HALTING, polling = CPU_POLLING;
+
+    if (atomic_compare_exchange_strong(&cpu->idle, &polling, CPU_WOKEN) ||
+        !atomic_compare_exchange_strong(&cpu->idle, &halting, CPU_WOKEN_BY_IPI))
         return;
     this_cpu()->ipis_sent++;
     apic_send_fixed(cpu->apic_id, APIC_WAKE_VECTOR);
@@ -166,26 +170,47 @@ void cpu_wake(struct cpu *cpu)
 
 void cpu_make_look(struct cpu *cpu)
 {
-    if (atomic_load(&cpu->idle))
+    if (atomic_load(&cpu->idle) != CPU_BUSY)
         cpu_wake(cpu);
     else
         cpu_kick(cpu);
 }
 
+void cpu_begin_idle(void)
+{
+    struct cpu *cpu = this_cpu();
+
+    cpu->wakes_before = cpu->wakes;
+    atomic_store(&cpu->idle, cpu->owned ? CPU_POLLING : CPU_HALTING);
+}
+
 void cpu_wait(uint64_t deadline)
 {
-    const volatile uint64_t *interrupts = &this_cpu()->interrupts;
-    uint64_t before = *interrupts;
+    struct cpu *cpu = this_cpu();
 
-    if (!deadline) {
-        /* STI holds interrupts back until HLT has begun (SDM volume 2, STI). */
-        __asm__ volatile("sti; hlt; cli" : : : "memory");
+    if (atomic_load(&cpu->idle) == CPU_POLLING) {
+        while (atomic_load(&cpu->idle) == CPU_POLLING && (!deadline || rdtsc() < deadline))
+            __builtin_ia32_pause();
         return;
     }
-    __asm__ volatile("sti" : : : "memory");
-    while (*interrupts == before && rdtsc() < deadline)
-        __builtin_ia32_pause();
-    __asm__ volatile("cli" : : : "memory");
+    if (deadline)
+        apic_timer_start(deadline);
+    /* STI holds interrupts back until HLT has begun (SDM volume 2, STI). */
+    __asm__ volatile("sti; hlt; cli" : : : "memory");
+    if (deadline)
+        apic_timer_stop();
+}
+
+bool cpu_end_idle(void)
+{
+    struct cpu *cpu = this_cpu();
+    const volatile uint64_t *wakes = &cpu->wakes;
+    unsigned was = atomic_exchange(&cpu->idle, CPU_BUSY);
+
+    /* Wait for the interrupt: it must not come when a guest has the APIC. */
+    while (was == CPU_WOKEN_BY_IPI && *wakes == cpu->wakes_before)
+        __asm__ volatile("sti; pause; cli" : : : "memory");
+    return was == CPU_WOKEN || was == CPU_WOKEN_BY_IPI;
 }
 
 void cpu_leave_vmx(void)
@@ -221,6 +246,7 @@ void cpu_handle_nmi(void)
 void cpu_handle_interrupt(unsigned vector)
 {
     this_cpu()->interrupts++;
+    this_cpu()->wakes += vector == APIC_WAKE_VECTOR;
     /* A spurious interrupt is not in service and takes no EOI. */
     if (vector != APIC_SPURIOUS_VECTOR)
         apic_end_interrupt((uint8_t)vector);

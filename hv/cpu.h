@@ -40,6 +40,15 @@ struct cpu_tss {
     uint16_t io_map_base;
 } __attribute__((packed));
 
+/* What a CPU without work does. Who wakes it moves it on from HALTING or POLLING, once. */
+enum cpu_idle {
+    CPU_BUSY,
+    CPU_HALTING,      /* it is, or is about to be, in HLT */
+    CPU_POLLING,      /* it spins: a CPU that takes no interrupts */
+    CPU_WOKEN,        /* it was polling and is to look */
+    CPU_WOKEN_BY_IPI, /* it was halting, and APIC_WAKE_VECTOR is on its way */
+};
+
 struct cpu {
     struct cpu *self; /* at GS:0 */
     void *stack_top;  /* at GS:8, the normal stack */
@@ -55,7 +64,10 @@ struct cpu {
     struct vcpu *queue;            /* circular list of the vCPUs pinned here; the tail */
     unsigned vcpu_count;           /* in that list */
     struct vcpu *_Atomic arrivals; /* list of vCPUs that other CPUs want in the queue */
-    atomic_bool idle;              /* it has, or is about to find, nothing to run: cpu_wake() */
+    atomic_uint idle;              /* enum cpu_idle: cpu_wake() */
+    bool owned;                    /* a vCPU has its APIC: no interrupt of ours may come here */
+    uint64_t wakes;                /* APIC_WAKE_VECTOR taken ... */
+    uint64_t wakes_before;         /* ... and those of before it became idle */
     uint64_t nmis;                 /* NMIs taken, in root mode or as exits */
     uint64_t interrupts;           /* external interrupts taken */
     uint64_t ipis_sent;
@@ -99,10 +111,13 @@ void cpu_wake(struct cpu *cpu);
 void cpu_make_look(struct cpu *cpu);
 
 /*
- * Wait with interrupts on until one comes or the TSC reaches deadline (0 = no limit); one that is
- * pending already ends it at once. For an idle CPU, in root mode.
+ * Being idle, in root mode: cpu_begin_idle(), then a look for work; if there was none cpu_wait(),
+ * which returns when somebody wakes the CPU or the TSC reaches deadline (0 = no limit); then
+ * cpu_end_idle(), which says whether somebody did. The wake's interrupt has come by then.
  */
+void cpu_begin_idle(void);
 void cpu_wait(uint64_t deadline);
+bool cpu_end_idle(void);
 
 /*
  * What this CPU does for an NMI, in root mode (from the IDT) and as a VM exit: count it, and drop

@@ -3,9 +3,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "hv/apic.h"
 #include "hv/backtrace.h"
 #include "hv/console.h"
 #include "hv/cpu.h"
+#include "hv/interrupt.h"
 #include "hv/machine.h"
 #include "vmx/x86.h"
 
@@ -13,6 +15,7 @@ enum {
     IDT_VECTORS = 256,
     STUB_BYTES = 16,
     FIRST_INTERRUPT = 32,
+    FIRST_LEGAL = 16,      /* what the local APIC takes for an interrupt's vector (SDM 10.5.2) */
     GATE_INTERRUPT = 0x8e, /* present, DPL 0, 64-bit interrupt gate */
 };
 
@@ -122,14 +125,32 @@ static noreturn void die(const struct exception_frame *frame)
     machine_stop(1);
 }
 
+/*
+ * Guests that have the APIC for themselves may leave interrupts pending whose vectors are those of
+ * exceptions. They come where interrupts are on, which are few places in root mode.
+ */
+static bool is_interrupt(const struct exception_frame *frame)
+{
+    return frame->vector >= FIRST_INTERRUPT ||
+           (frame->vector >= FIRST_LEGAL && (frame->rflags & RFLAGS_IF) &&
+            apic_in_service((uint8_t)frame->vector));
+}
+
+static void handle_nmi(void)
+{
+    cpu_handle_nmi();
+    if (this_cpu()->current)
+        interrupt_nmi(this_cpu()->current);
+}
+
 void exception_entry(struct exception_frame *frame)
 {
-    if (frame->vector == VECTOR_NMI)
-        cpu_handle_nmi();
+    if (is_interrupt(frame))
+        cpu_handle_interrupt((unsigned)frame->vector);
+    else if (frame->vector == VECTOR_NMI)
+        handle_nmi();
     else if (frame->vector == VECTOR_MC)
         cpu_handle_machine_check();
-    else if (frame->vector >= FIRST_INTERRUPT)
-        cpu_handle_interrupt((unsigned)frame->vector);
     else
         die(frame);
 }

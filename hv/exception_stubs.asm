@@ -14,8 +14,9 @@ exception_stubs:
 %assign vector 0
 %rep VECTORS
     align STUB_BYTES
-    ; The CPU pushes an error code for #DF, #TS, #NP, #SS, #GP, #PF, #AC and #CP.
-    %if !(vector = 8 || (vector >= 10 && vector <= 14) || vector = 17 || vector = 21)
+    ; The CPU pushes an error code for #DF, #TS, #NP, #SS, #GP and #PF. It does for #AC and #CP, too, but
+    ; neither can come in root mode, at CPL 0 without shadow stacks: there 17 and 21 are interrupts.
+    %if !(vector = 8 || (vector >= 10 && vector <= 14))
     push 0
     %endif
     push vector

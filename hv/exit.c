@@ -130,7 +130,7 @@ static bool exit_triple_fault(struct vcpu *vcpu)
 
 static bool exit_hlt(struct vcpu *vcpu)
 {
-    return exit_stop(vcpu, "HLT, and nothing is there to wake it");
+    return interrupt_halt(vcpu);
 }
 
 static struct cpuid_regs raw_cpuid(uint32_t leaf, uint32_t subleaf)
@@ -142,7 +142,7 @@ static bool exit_cpuid(struct vcpu *vcpu)
 {
     struct vmx_regs *regs = &vcpu->context.regs;
     struct cpuid_policy policy = {
-        .features = vmx_setup.features,
+        .features = vcpu->guest->features,
         .vcpu_index = vcpu->index,
         .xcr0_max = vmx_setup.xcr0_max,
         .guest_cr4 = exit_cr4(),
@@ -152,6 +152,7 @@ static bool exit_cpuid(struct vcpu *vcpu)
         .pcid = vmx_setup.pcid,
         .xsaves = vmx_setup.xsaves,
         .pat = vmx_setup.pat,
+        .tsc_deadline = vmx_setup.tsc_deadline,
         .raw = raw_cpuid,
     };
     struct cpuid_regs r = policy_cpuid(&policy, (uint32_t)regs->rax, (uint32_t)regs->rcx);
@@ -213,8 +214,11 @@ static bool exit_rdmsr(struct vcpu *vcpu)
     struct vmx_regs *regs = &vcpu->context.regs;
     struct policy_msr_guest guest = msr_guest();
     uint64_t value;
+    bool good = interrupt_has_msr((uint32_t)regs->rcx)
+                    ? interrupt_read_msr(vcpu, (uint32_t)regs->rcx, &value)
+                    : policy_msr_read(&guest, (uint32_t)regs->rcx, &value) != POLICY_MSR_DENY;
 
-    if (policy_msr_read(&guest, (uint32_t)regs->rcx, &value) == POLICY_MSR_DENY)
+    if (!good)
         return exit_deny(vcpu, DENIAL_RDMSR, "RDMSR of", (uint32_t)regs->rcx);
     regs->rax = (uint32_t)value;
     regs->rdx = value >> 32;
@@ -228,6 +232,12 @@ static bool exit_wrmsr(struct vcpu *vcpu)
     struct policy_msr_guest guest = msr_guest();
     uint64_t value = regs->rdx << 32 | (uint32_t)regs->rax;
 
+    if (interrupt_has_msr((uint32_t)regs->rcx)) {
+        if (!interrupt_write_msr(vcpu, (uint32_t)regs->rcx, value))
+            return exit_deny(vcpu, DENIAL_WRMSR, "WRMSR to", (uint32_t)regs->rcx);
+        vcpu_skip_instruction();
+        return true;
+    }
     switch (policy_msr_write(&guest, (uint32_t)regs->rcx, &value)) {
     case POLICY_MSR_DENY: return exit_deny(vcpu, DENIAL_WRMSR, "WRMSR to", (uint32_t)regs->rcx);
     case POLICY_MSR_OK: break;
@@ -252,10 +262,21 @@ static bool exit_xsetbv(struct vcpu *vcpu)
     return true;
 }
 
+/* A window is open: interrupts are looked at before the next entry, as they always are. */
+static bool exit_window(struct vcpu *vcpu)
+{
+    interrupt_window(vcpu);
+    return vcpu->guest->state == GUEST_RUNNING; /* an NMI in root mode may have opened it */
+}
+
 static bool exit_timer(struct vcpu *vcpu)
 {
-    sched_charge(vcpu);
     exit_redeliver();
+    if (interrupt_is_timer(vcpu))
+        return true;
+    sched_charge(vcpu);
+    if (!interrupt_check_halt(vcpu))
+        return false;
     vcpu_arm_timer(vcpu);
     return false;
 }
@@ -271,6 +292,8 @@ static exit_handler *const handlers[EXIT_REASONS] = {
     [EXIT_REASON_EXCEPTION_OR_NMI] = exit_exception,
     [EXIT_REASON_EXTERNAL_INTERRUPT] = exit_interrupt,
     [EXIT_REASON_TRIPLE_FAULT] = exit_triple_fault,
+    [EXIT_REASON_INTERRUPT_WINDOW] = exit_window,
+    [EXIT_REASON_NMI_WINDOW] = exit_window,
     [EXIT_REASON_CPUID] = exit_cpuid,
     [EXIT_REASON_GETSEC] = exit_undefined,
     [EXIT_REASON_HLT] = exit_hlt,
@@ -359,7 +382,7 @@ uintptr_t vmx_handle_fast_exit(struct vmx_context *context)
  */
 static bool slice_over(struct vcpu *vcpu)
 {
-    if (rdtsc() < vcpu->context.timer_deadline)
+    if (rdtsc() < vcpu->slice_end)
         return false;
     sched_charge(vcpu);
     vcpu_arm_timer(vcpu);
@@ -381,7 +404,10 @@ struct vmx_context *vmx_handle_exit(struct vmx_context *context)
             vcpu->stats.exits[reason & EXIT_REASON_BASIC]++;
         go_on = unusual_exit(vcpu, reason);
     }
-    return go_on && !slice_over(vcpu) ? context : &sched_next()->context;
+    if (!go_on || slice_over(vcpu))
+        return &sched_next()->context;
+    interrupt_prepare(vcpu);
+    return context;
 }
 
 struct vmx_context *vmx_handle_entry_failure(struct vmx_context *context)

@@ -145,9 +145,9 @@ bool exit_cr_access(struct vcpu *vcpu)
     } else if (access.type == CR_ACCESS_MOV_TO && access.cr == 8) {
         done = value <= TPR_MAX;
         if (done)
-            vcpu->tpr = (uint8_t)value;
+            interrupt_write_cr8(vcpu, (unsigned)value);
     } else if (access.type == CR_ACCESS_MOV_FROM && access.cr == 8) {
-        write_register(vcpu, access.reg, vcpu->tpr);
+        write_register(vcpu, access.reg, interrupt_read_cr8(vcpu));
         done = true;
     }
     if (!done)

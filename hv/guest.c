@@ -207,6 +207,14 @@ static void fill_boot_area(struct guest *guest)
     }
 }
 
+void guest_add_features(struct guest *guest, uint32_t features)
+{
+    struct trapline_info *info = guest_ram(guest, guest->ram_size - GUEST_BOOT_AREA);
+
+    guest->features |= features;
+    info->features = guest->features;
+}
+
 /* Round up to whole GiB. */
 static uint64_t round_gib(uint64_t bytes)
 {

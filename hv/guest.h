@@ -114,6 +114,9 @@ extern atomic_uint guests_alive;
  */
 struct guest *guest_create(const struct handover_guest *config, unsigned id);
 
+/* Show a guest that has not run more features: enum trapline_feature. */
+void guest_add_features(struct guest *guest, uint32_t features);
+
 /* Host address of guest RAM at gpa; the caller has checked that it lies in RAM. Valid to the end of
  * its 2 MiB block. */
 void *guest_ram(const struct guest *guest, uint64_t gpa);

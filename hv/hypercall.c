@@ -149,6 +149,8 @@ bool hypercall_exit(struct vcpu *vcpu)
     } else if (vcpu->context.regs.rax == TRAPLINE_HC_EXIT) {
         guest_exit(vcpu->guest, (int64_t)vcpu->context.regs.rdi);
         return false;
+    } else if (vcpu->context.regs.rax == TRAPLINE_HC_DOORBELL) {
+        complete(vcpu, vcpu_call_doorbell(vcpu, &vcpu->context.regs));
     } else if (vcpu->context.regs.rax == TRAPLINE_HC_PARK) {
         vcpu_skip_instruction();
         vcpu_call_park(vcpu);

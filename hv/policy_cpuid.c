@@ -13,7 +13,7 @@ enum {
                 1u << 20 | 1u << 22 | 1u << 23 | 1u << 25 | CPUID_1_ECX_XSAVE | 1u << 28 |
                 1u << 29 | 1u << 30,
     /* CPUID.1:EDX: FPU VME DE PSE TSC MSR PAE CX8 SEP PGE CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2
-     * SS; not MCE, APIC, MTRR, MCA, DS, ACPI, HTT, TM, PBE */
+     * SS; not MCE, MTRR, MCA, DS, ACPI, HTT, TM, PBE */
     LEAF1_EDX = 1u << 0 | CPUID_1_EDX_VME | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 |
                 1u << 8 | 1u << 11 | 1u << 13 | 1u << 15 | CPUID_1_EDX_PAT | 1u << 17 | 1u << 19 |
                 1u << 23 | 1u << 24 | 1u << 25 | 1u << 26 | 1u << 27,
@@ -59,8 +59,11 @@ static struct cpuid_regs leaf_1(const struct cpuid_policy *policy)
         r.ecx &= ~(uint32_t)CPUID_1_ECX_XSAVE;
     else if (policy->guest_cr4 & CR4_OSXSAVE)
         r.ecx |= CPUID_1_ECX_OSXSAVE;
-    r.ecx |= CPUID_1_ECX_HYPERVISOR;
-    r.edx &= LEAF1_EDX;
+    /* The APIC is a virtual one, in x2APIC mode whatever the CPU has. */
+    r.ecx |= CPUID_1_ECX_HYPERVISOR | CPUID_1_ECX_X2APIC;
+    if (policy->tsc_deadline)
+        r.ecx |= CPUID_1_ECX_TSC_DEADLINE;
+    r.edx = (r.edx & LEAF1_EDX) | CPUID_1_EDX_APIC;
     if (!policy->pat)
         r.edx &= ~(uint32_t)CPUID_1_EDX_PAT;
     return r;

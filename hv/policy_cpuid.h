@@ -36,7 +36,8 @@ struct cpuid_policy {
     bool pku;  /* not turned off; PKRU is switched between vCPUs */
     bool pcid; /* not turned off */
     bool xsaves;
-    bool pat; /* guest PAT is kept in the VMCS */
+    bool pat;          /* guest PAT is kept in the VMCS */
+    bool tsc_deadline; /* the vCPU's APIC timer has that mode */
     /* The CPU's own CPUID; it runs with the guest's XCR0 loaded. */
     struct cpuid_regs (*raw)(uint32_t leaf, uint32_t subleaf);
 };

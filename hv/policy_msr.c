@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "hv/vapic.h"
 #include "vmx/x86.h"
 
 enum {
@@ -59,6 +60,45 @@ void policy_msr_bitmap(uint8_t *bitmap, bool rdtscp, bool pat)
     if (rdtscp) {
         pass_read(bitmap, MSR_IA32_TSC_AUX);
         pass_write(bitmap, MSR_IA32_TSC_AUX);
+    }
+}
+
+static void pass_apic_reads(uint8_t *bitmap, unsigned first, unsigned last)
+{
+    for (unsigned reg = first; reg <= last; reg++)
+        pass_read(bitmap, VAPIC_MSR_FIRST + reg);
+}
+
+void policy_msr_bitmap_apicv(uint8_t *bitmap)
+{
+    static const uint8_t reads[] = {VAPIC_ID,  VAPIC_VERSION, VAPIC_TPR, VAPIC_PPR,   VAPIC_LDR,
+                                    VAPIC_SVR, VAPIC_ESR,     VAPIC_ICR, VAPIC_DIVIDE};
+
+    for (size_t i = 0; i < sizeof(reads) / sizeof(reads[0]); i++)
+        pass_apic_reads(bitmap, reads[i], reads[i]);
+    pass_apic_reads(bitmap, VAPIC_ISR, VAPIC_IRR_LAST);
+    pass_apic_reads(bitmap, VAPIC_LVT_TIMER, VAPIC_INITIAL_COUNT);
+    pass_write(bitmap, VAPIC_MSR_FIRST + VAPIC_TPR);
+    pass_write(bitmap, VAPIC_MSR_FIRST + VAPIC_EOI);
+    pass_write(bitmap, VAPIC_MSR_FIRST + VAPIC_SELF_IPI);
+}
+
+void policy_msr_bitmap_direct(uint8_t *bitmap, bool tsc_deadline)
+{
+    static const uint8_t both[] = {VAPIC_TPR, VAPIC_LVT_TIMER, VAPIC_INITIAL_COUNT, VAPIC_DIVIDE};
+
+    for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++) {
+        pass_read(bitmap, VAPIC_MSR_FIRST + both[i]);
+        pass_write(bitmap, VAPIC_MSR_FIRST + both[i]);
+    }
+    pass_apic_reads(bitmap, VAPIC_PPR, VAPIC_PPR);
+    pass_apic_reads(bitmap, VAPIC_ISR, VAPIC_IRR_LAST);
+    pass_apic_reads(bitmap, VAPIC_CURRENT_COUNT, VAPIC_CURRENT_COUNT);
+    pass_write(bitmap, VAPIC_MSR_FIRST + VAPIC_EOI);
+    pass_write(bitmap, VAPIC_MSR_FIRST + VAPIC_SELF_IPI);
+    if (tsc_deadline) {
+        pass_read(bitmap, MSR_IA32_TSC_DEADLINE);
+        pass_write(bitmap, MSR_IA32_TSC_DEADLINE);
     }
 }
 

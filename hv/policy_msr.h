@@ -26,6 +26,20 @@ struct policy_msr_guest {
 /* Fill the 4 KiB MSR bitmap (SDM 24.6.9): 0 for what is passed through, 1 for all else. */
 void policy_msr_bitmap(uint8_t *bitmap, bool rdtscp, bool pat);
 
+/*
+ * Pass on, in a bitmap that is filled, the x2APIC registers that the CPU virtualizes on the
+ * virtual-APIC page (SDM 29.5): all that can be read and do not change by themselves; TPR, EOI and
+ * self-IPI for writing. A write to any other would reach the CPU's own APIC.
+ */
+void policy_msr_bitmap_apicv(uint8_t *bitmap);
+
+/*
+ * The same for a vCPU that has the CPU's own APIC: what concerns none but its CPU, which is the
+ * timer, TPR, EOI, self-IPI and the view of what is pending. Its identifiers are not the vCPU's,
+ * the ICR reaches other CPUs, and the rest is the hypervisor's.
+ */
+void policy_msr_bitmap_direct(uint8_t *bitmap, bool tsc_deadline);
+
 /* Fill the two I/O bitmaps, 8 KiB (SDM 24.6.4): no port is passed through. */
 void policy_io_bitmap(uint8_t *bitmaps);
 

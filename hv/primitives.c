@@ -181,14 +181,16 @@ int64_t primitive_dirty(struct vcpu *vcpu, struct vmx_regs *regs)
 
 /*
  * Whether the event whose delivery met the forbidden page happens again when the guest goes back to
- * its instruction after the trap. Interrupts do not, and a trap cannot wait for itself.
+ * its instruction after the trap. An interrupt is made pending again, and a trap cannot wait for
+ * itself.
  */
 static bool comes_again(uint32_t vectoring_info)
 {
     struct interruption event = vmx_decode_interruption(vectoring_info);
 
-    return event.type != EVENT_EXTERNAL_INTERRUPT && event.type != EVENT_NMI &&
-           event.vector != TRAPLINE_VECTOR_TRAP && event.vector != VECTOR_DF;
+    return event.type == EVENT_EXTERNAL_INTERRUPT ||
+           (event.type != EVENT_NMI && event.vector != TRAPLINE_VECTOR_TRAP &&
+            event.vector != VECTOR_DF);
 }
 
 /* Deliver TRAP as the CPU delivers #VE (SDM 25.5.7.2): fill the information area, then vector 20.
@@ -309,6 +311,9 @@ bool primitives_ept_violation(struct vcpu *vcpu)
         return exit_stop(vcpu, "access to a protected page while the TRAP area is busy");
     if ((vectoring & INTERRUPTION_VALID) && !comes_again(vectoring))
         return exit_stop(vcpu, "access to a protected page during the delivery of an event");
+    if ((vectoring & INTERRUPTION_VALID) &&
+        vmx_decode_interruption(vectoring).type == EVENT_EXTERNAL_INTERRUPT)
+        interrupt_put_back(vcpu, vectoring & INTERRUPTION_VECTOR);
     deliver_trap(vcpu, qualification, gpa);
     return true;
 }

@@ -111,8 +111,7 @@ static struct vcpu *pick(struct cpu *cpu)
     return NULL;
 }
 
-/* When the first of this CPU's sleepers is to wake up by itself; 0 = none is. */
-static uint64_t next_deadline(const struct cpu *cpu)
+uint64_t sched_next_deadline(const struct cpu *cpu)
 {
     const struct vcpu *vcpu = cpu->queue;
     uint64_t first = 0;
@@ -136,11 +135,15 @@ static struct vcpu *wait_for_work(struct cpu *cpu)
 
     selftest_idle();
     cpu_unblock_nmis(); /* an NMI exit leaves them blocked, and an NMI may be what ends all this */
-    atomic_store(&cpu->idle, true);
-    while (!(vcpu = pick(cpu)))
-        cpu_wait(next_deadline(cpu));
-    atomic_store(&cpu->idle, false);
-    return vcpu;
+    for (;;) {
+        cpu_begin_idle();
+        vcpu = pick(cpu);
+        if (!vcpu)
+            cpu_wait(sched_next_deadline(cpu));
+        /* What somebody woke it for may have come behind the look. */
+        if (!cpu_end_idle() && vcpu)
+            return vcpu;
+    }
 }
 
 struct vcpu *sched_next(void)
@@ -151,6 +154,7 @@ struct vcpu *sched_next(void)
     if (!vcpu)
         vcpu = wait_for_work(cpu);
     vcpu_load(vcpu);
+    interrupt_prepare(vcpu);
     return vcpu;
 }
 

@@ -28,6 +28,11 @@ noreturn void sched_run(void);
  * there is none. */
 struct vcpu *sched_next(void);
 
+/* When the first of a CPU's sleepers is to wake up by itself, a TSC value; 0 = none is. On that
+ * CPU.
+ */
+uint64_t sched_next_deadline(const struct cpu *cpu);
+
 /* Charge the current vCPU for its time since the last charge; stops a guest that used up its limit.
  */
 void sched_charge(struct vcpu *vcpu);

@@ -7,6 +7,7 @@
 #include "hv/console.h"
 #include "hv/cpu.h"
 #include "hv/guest.h"
+#include "hv/interrupt.h"
 #include "hv/machine.h"
 #include "hv/modes.h"
 #include "hv/sched.h"
@@ -108,7 +109,16 @@ static void create_guests(const struct handover *handover)
         guests[i] = guest;
         for (unsigned v = 0; v < guest->vcpu_count; v++)
             sched_add(place(guest->config, v), guest->vcpus[v]);
-        print_guest(guest);
+    }
+    for (unsigned i = 0; i < guest_count; i++) {
+        const char *why = interrupt_choose(guests[i]);
+
+        if (why) {
+            kprintf("trapline: cannot start: guest %s: interrupts = direct: %s\n",
+                    guests[i]->config->name, why);
+            machine_stop(1);
+        }
+        print_guest(guests[i]);
     }
     atomic_store(&guests_alive, guest_count);
 }

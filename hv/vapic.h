@@ -29,6 +29,7 @@ enum vapic_register {
     VAPIC_ISR = 0x10, /* eight each */
     VAPIC_TMR = 0x18,
     VAPIC_IRR = 0x20,
+    VAPIC_IRR_LAST = 0x27,
     VAPIC_ESR = 0x28,
     VAPIC_ICR = 0x30,
     VAPIC_LVT_TIMER = 0x32,

@@ -217,6 +217,7 @@ static void init_controls(struct vcpu *vcpu)
         vmwrite(VMCS_EPTP_INDEX, 0);
     if (vmx_setup.xsaves)
         vmwrite(VMCS_XSS_EXITING_BITMAP, UINT64_MAX);
+    interrupt_init_controls(vcpu);
 }
 
 /* A fresh FPU: x87 and SSE control words as after reset, everything else in its initial state. */
@@ -257,7 +258,7 @@ bool vcpu_begin(struct vcpu *vcpu, uint64_t info)
     vcpu->fpu = fpu ? phys_to_virt(fpu) : NULL;
     buffer = memory_alloc_raw(sizeof(*vcpu->protn_buffer), PAGE_SIZE);
     vcpu->protn_buffer = buffer ? phys_to_virt(buffer) : NULL;
-    if (!vcpu->vmcs || !fpu || !buffer)
+    if (!vcpu->vmcs || !fpu || !buffer || !interrupt_create(vcpu))
         return false;
     *(uint32_t *)phys_to_virt(vcpu->vmcs) = vmx_caps_revision(&vmx_setup.caps);
     init_fpu(vcpu->fpu);
@@ -290,6 +291,7 @@ void vcpu_unload(struct vcpu *vcpu)
 {
     struct cpu *cpu = vcpu->cpu;
 
+    interrupt_unload(vcpu);
     atomic_store(&vcpu->loaded, false);
     if (cpu->current == vcpu)
         cpu->current = NULL;
@@ -305,6 +307,7 @@ void vcpu_release(struct vcpu *vcpu)
         memory_free(virt_to_phys(vcpu->fpu), vmx_setup.fpu_bytes);
     if (vcpu->protn_buffer)
         memory_free(virt_to_phys(vcpu->protn_buffer), sizeof(*vcpu->protn_buffer));
+    interrupt_release(vcpu);
     vcpu->vmcs = 0;
     vcpu->fpu = NULL;
     vcpu->protn_buffer = NULL;
@@ -399,6 +402,7 @@ void vcpu_load(struct vcpu *vcpu)
         switch_vcpus(cpu, previous, vcpu);
     atomic_store(&vcpu->loaded, true);
     flush_catch_up(vcpu);
+    interrupt_load(vcpu);
     vcpu_arm_timer(vcpu);
     vcpu->slice_start = rdtsc();
     if (vcpu->parked) {
@@ -429,7 +433,9 @@ bool vcpu_is_runnable(struct vcpu *vcpu, uint64_t now)
     case VCPU_SLEEPING: break;
     default: return false;
     }
-    if (!atomic_load(&vcpu->wake) && (!vcpu->wake_at || now < vcpu->wake_at))
+    if (atomic_load(&vcpu->halted)
+            ? !interrupt_ends_halt(vcpu, now)
+            : !atomic_load(&vcpu->wake) && (!vcpu->wake_at || now < vcpu->wake_at))
         return false;
     /* A wake that comes from here on counts for the next sleep. */
     atomic_store(&vcpu->wake, false);
@@ -483,11 +489,35 @@ void vcpu_end_shadow(uint64_t rflags)
                 vmread(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_SINGLE_STEP);
 }
 
-void vcpu_arm_timer(struct vcpu *vcpu)
+void vcpu_time_entries(struct vcpu *vcpu, bool on)
 {
-    uint64_t ticks = SCHED_SLICE_MS * cpu_tsc_per_ms;
+    uint32_t flags = vcpu->context.entry_flags & ~(uint32_t)VMX_CONTEXT_TIMER;
+
+    if (on)
+        flags |= VMX_CONTEXT_TIMER;
+    if (flags == vcpu->context.entry_flags)
+        return;
+    vcpu->context.entry_flags = flags;
+    vmwrite(VMCS_HOST_RIP, vmx_context_host_rip(&vcpu->context));
+}
+
+void vcpu_arm_slice(struct vcpu *vcpu)
+{
+    uint64_t now = rdtsc(), ticks = vcpu->slice_end > now ? vcpu->slice_end - now : 0;
     uint64_t counts = ticks >> vmx_setup.timer_shift;
 
     vmwrite(VMCS_GUEST_PREEMPTION_TIMER, counts > UINT32_MAX ? UINT32_MAX : counts);
-    vcpu->context.timer_deadline = rdtsc() + ticks;
+    vcpu->context.timer_deadline = vcpu->slice_end;
+    vcpu->timer_event = false;
+    vcpu_time_entries(vcpu, !vmx_setup.timer_save);
+}
+
+void vcpu_arm_timer(struct vcpu *vcpu)
+{
+    uint64_t sleeper = sched_next_deadline(vcpu->cpu);
+
+    vcpu->slice_end = rdtsc() + SCHED_SLICE_MS * cpu_tsc_per_ms;
+    if (sleeper && sleeper < vcpu->slice_end)
+        vcpu->slice_end = sleeper;
+    vcpu_arm_slice(vcpu);
 }

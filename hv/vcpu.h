@@ -10,6 +10,8 @@
 
 #include "guest/include/trapline/abi.h"
 #include "ept/ept.h"
+#include "hv/interrupt.h"
+#include "hv/vapic.h"
 #include "vmx/entry.h"
 #include "vmx/exits.h"
 #include "vmx/instructions.h"
@@ -105,7 +107,15 @@ struct vcpu {
     bool parked;                    /* it sleeps in PARK, whose result it is owed */
     uint64_t wake_at;               /* TSC value; 0 = no limit */
     struct vcpu_start start;        /* of a vCPU that another one started */
-    uint8_t tpr; /* what CR8 shows: this version gives guests no interrupts to hold back */
+
+    struct vapic vapic;
+    enum interrupt_path path;
+    uint32_t proc;        /* its primary controls but for windows */
+    bool window;          /* interrupt-window exiting is on */
+    bool timer_event;     /* the preemption timer is for the APIC's timer, not for the slice */
+    atomic_bool halted;   /* it sleeps in HLT; with direct interrupts: for good, as it seems */
+    atomic_bool attached; /* it has its CPU's APIC; see direct.h */
+    atomic_uint senders;  /* CPUs that look at attached to send it an interrupt */
 
     struct trapline_trap_area *trap_area; /* in guest RAM; NULL = no handler registered */
     uint32_t raised_words;                /* bit n: word n of its raised[] is not 0 */
@@ -116,6 +126,7 @@ struct vcpu {
 
     /* Scheduling, in ticks of the TSC. */
     uint64_t slice_start;
+    uint64_t slice_end;
     uint64_t time_limit; /* 0 = none */
 
     /* State that only a switch to another vCPU on the same CPU touches. */
@@ -220,7 +231,13 @@ static inline void vcpu_skip_instruction(void)
         vcpu_end_shadow(rflags);
 }
 
-/* Arm the current vCPU's preemption timer for a whole slice. */
+/* Give the current vCPU a whole slice, or what is left to the first sleeper's time on its CPU. */
 void vcpu_arm_timer(struct vcpu *vcpu);
+
+/* Whether every entry of the current vCPU sets the preemption timer, by timer_deadline. */
+void vcpu_time_entries(struct vcpu *vcpu, bool on);
+
+/* Arm the preemption timer for the slice's end. */
+void vcpu_arm_slice(struct vcpu *vcpu);
 
 #endif

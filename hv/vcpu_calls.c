@@ -56,6 +56,16 @@ int64_t vcpu_call_unpark(struct vcpu *vcpu, struct vmx_regs *regs)
     return 0;
 }
 
+int64_t vcpu_call_doorbell(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    struct vcpu *other = find(vcpu, regs->rdi);
+
+    if (!other || regs->rsi < VAPIC_VECTOR_FIRST || regs->rsi >= VAPIC_VECTORS)
+        return -TRAPLINE_EINVAL;
+    vapic_raise(other, (unsigned)regs->rsi);
+    return 0;
+}
+
 bool vcpu_call_take_token(struct vcpu *vcpu)
 {
     return atomic_exchange(&vcpu->unparked, false);

@@ -8,6 +8,7 @@
 
 hypercall_function vcpu_call_start;
 hypercall_function vcpu_call_unpark;
+hypercall_function vcpu_call_doorbell;
 
 /* PARK that need not sleep: take the token that an UNPARK left. False = there is none. */
 bool vcpu_call_take_token(struct vcpu *vcpu);

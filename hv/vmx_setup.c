@@ -1,6 +1,7 @@
 #include "hv/vmx_setup.h"
 
 #include "guest/include/trapline/abi.h"
+#include "hv/apic.h"
 #include "hv/console.h"
 #include "hv/cpu.h"
 #include "hv/machine.h"
@@ -99,6 +100,28 @@ static struct cpuid_regs raw_cpuid(uint32_t leaf, uint32_t subleaf)
     return cpuid(leaf, subleaf);
 }
 
+/*
+ * How interrupts reach guests: virtual-interrupt delivery only whole, with everything that spares
+ * exits; the CPU's own interrupts only with x2APIC mode, since in the other its registers are
+ * memory, and with a HLT that an NMI can interrupt and an entry go on with (SDM A.6).
+ */
+static void find_interrupts(struct vmx_setup *s, uint32_t disable)
+{
+    const struct vmx_caps *caps = &s->caps;
+    const uint32_t cr8 = VMX_PROC_CR8_LOAD_EXITING | VMX_PROC_CR8_STORE_EXITING;
+    const uint32_t pin_must = vmx_control_must_be_1(VMX_CONTROL_PIN, caps);
+    const uint32_t proc_must = vmx_control_must_be_1(VMX_CONTROL_PROC, caps);
+
+    s->tsc_deadline =
+        (caps->leaf_1_ecx & CPUID_1_ECX_TSC_DEADLINE) && !(disable & HANDOVER_NO_TSC_DEADLINE);
+    s->apicv = !(disable & HANDOVER_NO_APICV) && vmx_caps_has_tpr_shadow(caps) &&
+               vmx_caps_has_virtual_x2apic(caps) && vmx_caps_has_apic_registers(caps) &&
+               vmx_caps_has_virtual_interrupts(caps) && !(proc_must & cr8);
+    s->direct = !(disable & HANDOVER_NO_DIRECT_INTERRUPTS) && apic_is_x2apic() &&
+                vmx_caps_has_activity_hlt(caps) && !(proc_must & (cr8 | VMX_PROC_HLT_EXITING)) &&
+                !(pin_must & VMX_PIN_EXTERNAL_INTERRUPT_EXITING);
+}
+
 /* The XSAVE components that host and policy have in common, and the area that holds them. */
 static void find_xstate(struct vmx_setup *s)
 {
@@ -127,6 +150,7 @@ void vmx_setup_init(const struct handover *handover)
     apply_disable(&s->caps, handover->disable);
     s->mitigations = vmx_mitigations_decide(&s->caps);
     negotiate_all(handover);
+    find_interrupts(s, handover->disable);
     s->pku = (raw_cpuid(CPUID_LEAF_EXTENDED_FEATURES, 0).ecx & CPUID_7_ECX_PKU) &&
              !(handover->disable & HANDOVER_NO_PKU);
     s->pcid = !(handover->disable & HANDOVER_NO_PCID);
@@ -151,6 +175,7 @@ void vmx_setup_init(const struct handover *handover)
                   (s->ept.page_2m ? TRAPLINE_FEATURE_EPT_2M : 0) |
                   (s->ept.page_1g ? TRAPLINE_FEATURE_EPT_1G : 0) |
                   (s->ept.ve ? TRAPLINE_FEATURE_VE : 0);
+                  (s->apicv ? TRAPLINE_FEATURE_APICV : 0);
     s->cr4_allowed = policy_cr4_allowed(&(struct cpuid_policy){
         .xcr0_max = s->xcr0_max,
         .rdtscp = s->rdtscp,
@@ -164,6 +189,12 @@ void vmx_setup_init(const struct handover *handover)
     s->cr4_allowed &= vmx_cr4_may_be_1(&s->caps);
     s->msr_bitmap = must_alloc(PAGE_SIZE);
     policy_msr_bitmap(phys_to_virt(s->msr_bitmap), s->rdtscp, s->pat);
+    s->msr_bitmap_apicv = must_alloc(PAGE_SIZE);
+    policy_msr_bitmap(phys_to_virt(s->msr_bitmap_apicv), s->rdtscp, s->pat);
+    policy_msr_bitmap_apicv(phys_to_virt(s->msr_bitmap_apicv));
+    s->msr_bitmap_direct = must_alloc(PAGE_SIZE);
+    policy_msr_bitmap(phys_to_virt(s->msr_bitmap_direct), s->rdtscp, s->pat);
+    policy_msr_bitmap_direct(phys_to_virt(s->msr_bitmap_direct), s->tsc_deadline);
     s->io_bitmap_a = must_alloc(2 * IO_BITMAP_BYTES);
     s->io_bitmap_b = s->io_bitmap_a + IO_BITMAP_BYTES;
     policy_io_bitmap(phys_to_virt(s->io_bitmap_a));

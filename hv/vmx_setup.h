@@ -29,6 +29,9 @@ struct vmx_setup {
     bool pcid;
     bool xsaves;
     bool pat;
+    bool apicv;             /* the CPU can deliver virtual interrupts by itself */
+    bool direct;            /* vCPUs that own their CPU can have its interrupts */
+    bool tsc_deadline;      /* the local APIC's timer has that mode */
     bool timer_save;        /* the CPU keeps the preemption timer's value over exits */
     unsigned timer_shift;   /* the timer counts down once per 2^shift ticks of the TSC */
     unsigned physical_bits; /* MAXPHYADDR */
@@ -40,6 +43,8 @@ struct vmx_setup {
     bool spoil_entry; /* a self-test: the first guest's VM entry is to fail */
     struct ept_features ept;
     uint64_t msr_bitmap; /* physical; the same for every guest */
+    uint64_t msr_bitmap_apicv;
+    uint64_t msr_bitmap_direct;
     uint64_t io_bitmap_a;
     uint64_t io_bitmap_b;
 };

@@ -143,10 +143,7 @@ static const struct hidden {
     {"TM2", 1, ECX, 8},
     {"SDBG", 1, ECX, 11},
     {"PDCM (perf capabilities)", 1, ECX, 15},
-    {"x2APIC", 1, ECX, 21},
-    {"TSC deadline", 1, ECX, 24},
     {"MCE", 1, EDX, 7},
-    {"APIC", 1, EDX, 9},
     {"MTRR", 1, EDX, 12},
     {"MCA", 1, EDX, 14},
     {"DS", 1, EDX, 21},
@@ -316,6 +313,7 @@ static void for_each_policy(void (*check)(const struct cpuid_policy *policy))
                     .pat = i & 8,
                     .pku = i & 16,
                     .pcid = i & 32,
+                    .tsc_deadline = j & 1,
                     .raw = raw,
                 };
 
@@ -346,10 +344,14 @@ static void check_feature_bits(const struct cpuid_policy *policy)
                 expected |= 1u << shown[j].bit;
         }
         if (words[i].leaf == 1 && words[i].reg == ECX) {
-            expected |= 1u << 31; /* a hypervisor is there */
+            expected |= 1u << 31 | 1u << 21; /* a hypervisor and a virtual x2APIC are there */
+            if (policy->tsc_deadline)
+                expected |= 1u << 24;
             if (policy->xcr0_max && (policy->guest_cr4 & CR4_OSXSAVE))
                 expected |= 1u << 27;
         }
+        if (words[i].leaf == 1 && words[i].reg == EDX)
+            expected |= 1u << 9;
         if (words[i].leaf == 7 && words[i].reg == ECX && policy->pku &&
             (policy->guest_cr4 & CR4_PKE))
             expected |= 1u << 4;

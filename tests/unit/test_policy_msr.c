@@ -93,6 +93,66 @@ static void test_bitmap(void **state)
     }
 }
 
+/* x2APIC registers by SDM table 10-6: the ISR, TMR and IRR. */
+static bool apic_set(uint32_t msr)
+{
+    return msr >= 0x810 && msr < 0x828;
+}
+
+static bool one_of(uint32_t msr, const uint16_t *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (list[i] == msr)
+            return true;
+    }
+    return false;
+}
+
+/* Beside what every guest has, these and nothing else. */
+static void check_apic_bitmap(const uint8_t *bitmap, const uint16_t *reads, size_t read_count,
+                              const uint16_t *writes, size_t write_count)
+{
+    static uint8_t plain[BITMAP_BYTES];
+
+    policy_msr_bitmap(plain, false, false);
+    for (uint32_t i = 0; i < 0x4000; i++) {
+        uint32_t msr = i < 0x2000 ? i : 0xc0000000 + i - 0x2000;
+        unsigned part = i < 0x2000 ? 0 : 1024;
+
+        assert_int_equal(passes(bitmap, part, msr), passes(plain, part, msr) || apic_set(msr) ||
+                                                        one_of(msr, reads, read_count));
+        assert_int_equal(passes(bitmap, 2048 + part, msr),
+                         passes(plain, 2048 + part, msr) || one_of(msr, writes, write_count));
+    }
+}
+
+static void test_apicv_bitmap(void **state)
+{
+    static const uint16_t reads[] = {0x802, 0x803, 0x808, 0x80a, 0x80d, 0x80f, 0x828, 0x830,
+                                     0x832, 0x833, 0x834, 0x835, 0x836, 0x837, 0x838, 0x83e};
+    static const uint16_t writes[] = {0x808, 0x80b, 0x83f};
+    uint8_t bitmap[BITMAP_BYTES];
+
+    (void)state;
+    policy_msr_bitmap(bitmap, false, false);
+    policy_msr_bitmap_apicv(bitmap);
+    check_apic_bitmap(bitmap, reads, 16, writes, 3);
+}
+
+static void test_direct_bitmap(void **state)
+{
+    static const uint16_t reads[] = {0x808, 0x80a, 0x832, 0x838, 0x839, 0x83e, 0x6e0};
+    static const uint16_t writes[] = {0x808, 0x80b, 0x832, 0x838, 0x83e, 0x83f, 0x6e0};
+    uint8_t bitmap[BITMAP_BYTES];
+
+    (void)state;
+    for (unsigned deadline = 0; deadline < 2; deadline++) {
+        policy_msr_bitmap(bitmap, false, false);
+        policy_msr_bitmap_direct(bitmap, deadline);
+        check_apic_bitmap(bitmap, reads, 6 + deadline, writes, 6 + deadline);
+    }
+}
+
 static void test_io_bitmap(void **state)
 {
     static uint8_t bitmap[IO_BYTES + GUARD];
@@ -229,9 +289,10 @@ static void test_xss(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bitmap), cmocka_unit_test(test_io_bitmap),
-        cmocka_unit_test(test_denied), cmocka_unit_test(test_efer),
-        cmocka_unit_test(test_pat),    cmocka_unit_test(test_xss),
+        cmocka_unit_test(test_bitmap),        cmocka_unit_test(test_apicv_bitmap),
+        cmocka_unit_test(test_direct_bitmap), cmocka_unit_test(test_io_bitmap),
+        cmocka_unit_test(test_denied),        cmocka_unit_test(test_efer),
+        cmocka_unit_test(test_pat),           cmocka_unit_test(test_xss),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
