@@ -77,6 +77,7 @@ struct guest {
     uint64_t alias_base;
     uint64_t alias_size;
     uint32_t features; /* enum trapline_feature */
+    bool direct;       /* its vCPUs have their CPUs' own interrupts */
 
     struct spinlock lock; /* guards ept, pool and vcpus_started: guest_lock() in flush.h */
     uint32_t leaf_barred; /* enum guest_leaf_bar; under the lock */

@@ -21,6 +21,14 @@ enum {
 
 static const char stuck_reason[] = "HLT, and nothing is there to wake it";
 
+static void choose_path(struct vcpu *vcpu)
+{
+    if (vcpu->guest->direct)
+        vcpu->path = INTERRUPT_DIRECT;
+    else
+        vcpu->path = vmx_setup.apicv ? INTERRUPT_APICV : INTERRUPT_INJECTED;
+}
+
 bool interrupt_create(struct vcpu *vcpu)
 {
     uint64_t page = memory_alloc(VAPIC_PAGE_BYTES, VAPIC_PAGE_BYTES);
@@ -29,7 +37,7 @@ bool interrupt_create(struct vcpu *vcpu)
         return false;
     vapic_init(&vcpu->vapic, phys_to_virt(page), vcpu->index, vcpu->guest->config->vcpus,
                vmx_setup.tsc_deadline);
-    vcpu->path = vmx_setup.apicv ? INTERRUPT_APICV : INTERRUPT_INJECTED;
+    choose_path(vcpu);
     return true;
 }
 
@@ -50,8 +58,9 @@ const char *interrupt_choose(struct guest *guest)
     }
     if (problem || guest->config->interrupts == HANDOVER_INTERRUPTS_VIRTUAL)
         return guest->config->interrupts == HANDOVER_INTERRUPTS_DIRECT ? problem : NULL;
+    guest->direct = true;
     for (unsigned i = 0; i < guest->vcpu_count; i++)
-        guest->vcpus[i]->path = INTERRUPT_DIRECT;
+        choose_path(guest->vcpus[i]);
     guest_add_features(guest, TRAPLINE_FEATURE_DIRECT);
     return NULL;
 }

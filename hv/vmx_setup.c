@@ -174,7 +174,7 @@ void vmx_setup_init(const struct handover *handover)
                   (s->ept.accessed_dirty ? TRAPLINE_FEATURE_AD : 0) |
                   (s->ept.page_2m ? TRAPLINE_FEATURE_EPT_2M : 0) |
                   (s->ept.page_1g ? TRAPLINE_FEATURE_EPT_1G : 0) |
-                  (s->ept.ve ? TRAPLINE_FEATURE_VE : 0);
+                  (s->ept.ve ? TRAPLINE_FEATURE_VE : 0) |
                   (s->apicv ? TRAPLINE_FEATURE_APICV : 0);
     s->cr4_allowed = policy_cr4_allowed(&(struct cpuid_policy){
         .xcr0_max = s->xcr0_max,

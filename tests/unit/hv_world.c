@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "hv/apic.h"
 #include "hv/channel.h"
 #include "hv/console.h"
 #include "hv/cpu.h"
@@ -165,6 +166,61 @@ void sched_charge(struct vcpu *vcpu)
 
 void cpu_handle_nmi(void)
 {
+}
+
+uint64_t sched_next_deadline(const struct cpu *cpu)
+{
+    (void)cpu;
+    return 0;
+}
+
+void cpu_delay_us(uint64_t us)
+{
+    (void)us;
+}
+
+/* The machine's local APIC, which guests have for themselves where interrupts are direct. */
+
+void apic_send_self(uint8_t vector)
+{
+    world.self_ipis[world.self_ipi_count++ % WORLD_SELF_IPIS] = vector;
+}
+
+void apic_send_fixed(uint32_t id, uint8_t vector)
+{
+    (void)id;
+    (void)vector;
+    fail_msg("an interrupt for another CPU, and there is none");
+}
+
+void apic_quiesce(void)
+{
+    world.quiesced++;
+}
+
+void apic_eoi(void)
+{
+    world.eois++;
+}
+
+void apic_set_spurious(uint32_t value)
+{
+    world.spurious_vector = value;
+}
+
+uint32_t apic_take_errors(void)
+{
+    return world.apic_errors;
+}
+
+bool apic_timer_armed(void)
+{
+    return world.timer_armed;
+}
+
+bool apic_pending(void)
+{
+    return false;
 }
 
 void cpu_kick(struct cpu *cpu)
@@ -336,7 +392,7 @@ void world_open(const struct world_options *options)
         fail_msg("%s", world.console);
     for (unsigned i = 0; i < world.guest->vcpu_count; i++) {
         world.guest->vcpus[i]->cpu = &world_cpu;
-        world.guest->vcpus[i]->context.timer_deadline = UINT64_MAX; /* its slice never ends */
+        world.guest->vcpus[i]->slice_end = UINT64_MAX; /* its slice never ends */
     }
     world_turn(0);
     for (uint64_t i = 1; i < options->ram / BLOCK;

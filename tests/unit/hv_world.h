@@ -22,6 +22,7 @@ enum {
     WORLD_LAST = 16,    /* ... and at its end */
     WORLD_WATCHED = WORLD_RAM_MAX / PAGE + WORLD_ALIASES + WORLD_LAST,
     WORLD_CONSOLE = 1 << 16,
+    WORLD_SELF_IPIS = 8,
 };
 
 struct world_options {
@@ -56,8 +57,12 @@ struct hv_world {
     unsigned invvpids;   /* ever */
     unsigned violations; /* EPT violations, ever */
     unsigned dumps;
-    unsigned charges; /* times that its slice was charged */
-    bool guarded;     /* the last exit did not try the shortest way */
+    unsigned charges;                   /* times that its slice was charged */
+    uint8_t self_ipis[WORLD_SELF_IPIS]; /* the machine's local APIC: what was done to it */
+    unsigned self_ipi_count, eois, quiesced;
+    uint32_t spurious_vector, apic_errors;
+    bool timer_armed;
+    bool guarded; /* the last exit did not try the shortest way */
     char console[WORLD_CONSOLE];
     size_t console_length;
 };

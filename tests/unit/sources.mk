@@ -48,6 +48,7 @@ UNIT_HV_WORLD := tests/unit/hv_world.c hv/flush.c hv/vcpu_calls.c hv/primitives.
 	hv/guest_print.c \
 	hv/raised.c \
 	hv/channel.c \
+	hv/interrupt.c hv/direct.c hv/vapic.c hv/vapic_timer.c \
 	hv/exit.c hv/exit_cr.c hv/policy_cpuid.c hv/policy_msr.c hv/format.c vmx/caps.c \
 	vmx/controls.c vmx/exits.c vmx/fields.c vmx/entry.c vmx/mitigations.c vmx/check.c \
 	vmx/check_controls.c vmx/check_host.c vmx/check_guest.c vmx/check_segments.c ept/alias.c \

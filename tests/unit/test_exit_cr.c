@@ -205,7 +205,7 @@ static void test_cr8(void **state)
     assert_int_equal(fake_vmcs[VMCS_GUEST_RSP], 15);
     fake_vmcs[VMCS_GUEST_RSP] = 3;
     assert_true(access_cr(8 | REG_RSP << 8));
-    assert_int_equal(world.vcpu->tpr, 3);
+    assert_int_equal(vapic_cr8(&world.vcpu->vapic), 3);
     world_close();
 }
 
@@ -231,12 +231,12 @@ static void test_slice_ends_by_the_clock(void **state)
     world.vcpu->context.regs.r15 = 1;
     assert_true(access_cr(8 | REG_R15 << 8));
     assert_int_equal(world.charges, 0);
-    world.vcpu->context.timer_deadline = 0;
+    world.vcpu->slice_end = 0;
     fake_vmcs[VMCS_EXIT_QUALIFICATION] = 8 | REG_R15 << 8;
     assert_false(vm_exit(EXIT_REASON_CR_ACCESS));
     assert_int_equal(world.charges, 1);
-    assert_int_equal(world.vcpu->tpr, 1);
-    assert_true(world.vcpu->context.timer_deadline > 0);
+    assert_int_equal(vapic_cr8(&world.vcpu->vapic), 1);
+    assert_true(world.vcpu->slice_end > 0);
     world_close();
 }
 

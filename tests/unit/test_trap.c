@@ -137,7 +137,8 @@ static void test_nesting(void **state)
 
 /*
  * The access was part of an event's delivery. TRAP goes first where the event happens again by
- * itself; an interrupt would be lost, and #DF or TRAP's own delivery would never get through.
+ * itself, and before an interrupt, which is pending again then; #DF or TRAP's own delivery would
+ * never get through.
  */
 static void test_event_in_delivery(void **state)
 {
@@ -153,7 +154,7 @@ static void test_event_in_delivery(void **state)
         {EVENT_SOFTWARE_EXCEPTION, 3, false},
         {EVENT_HARDWARE_EXCEPTION, 8, true},
         {EVENT_HARDWARE_EXCEPTION, TRAPLINE_VECTOR_TRAP, true},
-        {EVENT_EXTERNAL_INTERRUPT, 0x40, true},
+        {EVENT_EXTERNAL_INTERRUPT, 0x40, false},
         {EVENT_NMI, 2, true},
     };
 
@@ -164,6 +165,8 @@ static void test_event_in_delivery(void **state)
             violate(PAGE_AT, QUALIFICATION | EPT_ACCESS_W, event(events[i].type, events[i].vector)),
             events[i].stops ? ACCESS_STOPPED : ACCESS_TRAPPED);
         assert_int_equal(area->busy, events[i].stops ? 0 : UINT32_MAX);
+        assert_int_equal(vapic_requested(&world.vcpu->vapic),
+                         events[i].type == EVENT_EXTERNAL_INTERRUPT ? 0x40 : VAPIC_NONE);
         world_close();
     }
 }
