@@ -269,6 +269,14 @@ static bool exit_window(struct vcpu *vcpu)
     return vcpu->guest->state == GUEST_RUNNING; /* an NMI in root mode may have opened it */
 }
 
+/* The CPU has virtualized a write and leaves the rest to us: after the instruction (SDM 29.4.3.3).
+ */
+static bool exit_apic_write(struct vcpu *vcpu)
+{
+    interrupt_finish_write(vcpu, (unsigned)vmread(VMCS_EXIT_QUALIFICATION));
+    return true;
+}
+
 static bool exit_timer(struct vcpu *vcpu)
 {
     exit_redeliver();
@@ -322,6 +330,7 @@ static exit_handler *const handlers[EXIT_REASONS] = {
     [EXIT_REASON_INVVPID] = exit_undefined,
     [EXIT_REASON_WBINVD] = exit_cache_flush,
     [EXIT_REASON_XSETBV] = exit_xsetbv,
+    [EXIT_REASON_APIC_WRITE] = exit_apic_write,
     [EXIT_REASON_VMFUNC] = exit_undefined,
 };
 

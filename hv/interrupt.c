@@ -281,6 +281,16 @@ bool interrupt_write_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
     return write_register(vcpu, msr, value);
 }
 
+void interrupt_finish_write(struct vcpu *vcpu, unsigned offset)
+{
+    struct vapic *apic = &vcpu->vapic;
+    struct vapic_ipi none;
+
+    if (offset == VAPIC_SELF_IPI * VAPIC_WORD * sizeof(uint32_t))
+        vapic_write(apic, VAPIC_MSR_FIRST + VAPIC_SELF_IPI, *vapic_reg(apic, VAPIC_SELF_IPI), 0,
+                    &none);
+}
+
 unsigned interrupt_read_cr8(const struct vcpu *vcpu)
 {
     return vapic_cr8(&vcpu->vapic);

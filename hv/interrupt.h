@@ -63,6 +63,12 @@ bool interrupt_has_msr(uint32_t msr);
 bool interrupt_read_msr(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
 bool interrupt_write_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value);
 
+/*
+ * The CPU wrote the register at this offset of the virtual-APIC page for the guest and did no more:
+ * the self-IPI, whose vector it does not take (SDM 29.1.5).
+ */
+void interrupt_finish_write(struct vcpu *vcpu, unsigned offset);
+
 /* HLT by the current vCPU. True: it goes on; false: it sleeps or is stopped. */
 bool interrupt_halt(struct vcpu *vcpu);
 

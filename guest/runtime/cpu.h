@@ -10,6 +10,7 @@ enum cr4_bits {
 };
 
 enum msr_number {
+    MSR_TSC_DEADLINE = 0x6e0,
     MSR_APIC_EOI = 0x80b,
     MSR_EFER = 0xc0000080,
     MSR_GS_BASE = 0xc0000101,
@@ -36,6 +37,7 @@ enum cpuid_leaf {
 
 enum cpuid_bits {
     CPUID_1_ECX_X2APIC = 1u << 21,
+    CPUID_1_ECX_TSC_DEADLINE = 1u << 24,
     CPUID_1_ECX_XSAVE = 1u << 26,
     CPUID_7_ECX_PKU = 1u << 3,
     CPUID_80000001_EDX_NX = 1u << 20,

@@ -337,8 +337,8 @@ static void check_cpuid(void)
     EXPECT(!(one.ecx & 1u << 3));    /* MONITOR */
     EXPECT(!(one.ecx & 1u << 5));    /* VMX */
     EXPECT(!(one.ecx & 1u << 6));    /* SMX */
-    EXPECT(!(one.ecx & 1u << 21));   /* x2APIC */
-    EXPECT(!(one.edx & 1u << 9));    /* APIC */
+    EXPECT(one.ecx & 1u << 21);      /* x2APIC */
+    EXPECT(one.edx & 1u << 9);       /* APIC */
     EXPECT(!(seven.ecx & 1u << 7));  /* CET shadow stacks */
     EXPECT(!(seven.edx & 1u << 20)); /* CET branch tracking */
     EXPECT(!(seven.edx & 1u << 26)); /* IBRS and IBPB */

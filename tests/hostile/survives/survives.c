@@ -122,6 +122,19 @@ static const struct {
     {0xc0000084, true, true},  {0xc0000100, true, true}, /* FS, GS, kernel GS base */
     {0xc0000101, true, true},  {0xc0000102, true, true},
     {0xc0000103, true, true}, /* TSC_AUX, where RDTSCP or RDPID is shown */
+    {0x1b, true, true},       /* APIC base: what it holds */
+    {0x6e0, true, true},      /* TSC deadline, where it is shown */
+    {0x802, true, false},     /* x2APIC (SDM table 10-6): ID, version, TPR, PPR, EOI, LDR, SVR */
+    {0x803, true, false},      {0x808, true, true},
+    {0x80a, true, false},      {0x80b, false, true},
+    {0x80d, true, false},      {0x80f, true, true},
+    {0x828, true, true}, /* ESR, ICR, LVT, initial and current count, divide, self-IPI */
+    {0x830, true, true},       {0x832, true, true},
+    {0x833, true, true},       {0x834, true, true},
+    {0x835, true, true},       {0x836, true, true},
+    {0x837, true, true},       {0x838, true, true},
+    {0x839, true, false},      {0x83e, true, true},
+    {0x83f, false, true},
 };
 
 static bool msr_shown(uint32_t msr)
@@ -132,11 +145,15 @@ static bool msr_shown(uint32_t msr)
         return (cpuid(0x80000001, 0).edx & 1u << 27) || (cpuid(7, 0).ecx & 1u << 22);
     if (msr == 0x277)
         return cpuid(1, 0).edx & 1u << 16;
+    if (msr == 0x6e0)
+        return cpuid(1, 0).ecx & 1u << 24;
     return true;
 }
 
 static bool msr_allowed(uint32_t msr, bool write)
 {
+    if (msr >= 0x810 && msr < 0x828) /* ISR, TMR, IRR */
+        return !write;
     for (size_t i = 0; i < COUNT(msrs); i++) {
         if (msrs[i].msr == msr)
             return (write ? msrs[i].write : msrs[i].read) && msr_shown(msr);
@@ -147,7 +164,7 @@ static bool msr_allowed(uint32_t msr, bool write)
 static void sweep_msrs(uint32_t first, uint32_t count)
 {
     for (uint32_t msr = first; msr - first < count; msr++) {
-        uint64_t value;
+        uint64_t value = 0;
         int vector;
 
         check_at("MSR 0x%x", msr);
