@@ -1,9 +1,11 @@
 /*
- * The local APIC of a vCPU: registers, priorities, the timer's three modes, HLT, interrupts that the
- * vCPU sends itself, and one whose delivery meets a protected page. The same on every way in which
- * interrupts reach a guest.
+ * The local APIC of a vCPU: registers, priorities, the timer's three modes, HLT, interrupts that
+ * the vCPU sends itself, and one whose delivery meets a protected page. The same on every way in
+ * which interrupts reach a guest.
  */
 #include "except.h"
+
+#include "guest/runtime/cpu.h"
 
 #include <trapline/interrupt.h>
 #include <trapline/timer.h>
@@ -12,7 +14,6 @@ enum {
     LOW = 0x41, /* vectors of three priority classes */
     MIDDLE = 0x52,
     HIGH = 0x93,
-    PAGE = TRAPLINE_PAGE_SIZE,
     LOG_MAX = 64,
     LVT_MASKED = 1 << 16,
     DIVIDE_BY_1 = 0xb,
@@ -56,16 +57,6 @@ static bool wait_for(unsigned count)
     while (log_count < count && rdtsc() < end)
         ;
     return log_count >= count;
-}
-
-static int try_read(unsigned reg, uint64_t *value)
-{
-    uint32_t low = 0, high = 0;
-    int vector;
-
-    TRY(vector, "rdmsr", ARGS("+a"(low), "+d"(high)), "c"(0x800 + reg));
-    *value = (uint64_t)high << 32 | low;
-    return vector;
 }
 
 static int try_write(unsigned reg, uint64_t value)
@@ -193,18 +184,18 @@ static void check_icr(void)
     } good[] = {
         {LOW, true},
         {LOW | 1 << 14, true},
-        {LOW | 1 << 18, true},           /* self */
-        {LOW | 5ul << 32, false},        /* nobody */
-        {LOW | 0xfful << 32, false},     /* not the broadcast of xAPIC mode */
+        {LOW | 1 << 18, true},       /* self */
+        {LOW | 5ul << 32, false},    /* nobody */
+        {LOW | 0xfful << 32, false}, /* not the broadcast of xAPIC mode */
         {LOW | 0xfffffffful << 32, true},
     };
     static const uint64_t bad[] = {
-        LOW | 1 << 8,  LOW | 2 << 8,  LOW | 3 << 8,  1 << 14 | 4 << 8,        LOW | 5 << 8,
-        LOW | 6 << 8,  LOW | 7 << 8,  LOW | 1 << 11, LOW | 1 << 12,           LOW | 1 << 13,
+        LOW | 1 << 8,  LOW | 2 << 8,  LOW | 3 << 8,  1 << 14 | 4 << 8,   LOW | 5 << 8,
+        LOW | 6 << 8,  LOW | 7 << 8,  LOW | 1 << 11, LOW | 1 << 12,      LOW | 1 << 13,
         LOW | 1 << 16, LOW | 1 << 17, LOW | 1 << 20, LOW | 0x80000000ul, 0xc0000 | 4 << 8,
     };
 
-    for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+    for (unsigned i = 0; i < COUNT(good); i++) {
         check_at("ICR 0x%lx", good[i].value);
         start_log();
         interrupts_on();
@@ -216,7 +207,7 @@ static void check_icr(void)
         interrupts_off();
         EXPECT_EQ(log_count, good[i].comes);
     }
-    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+    for (unsigned i = 0; i < COUNT(bad); i++) {
         check_at("ICR 0x%lx", bad[i]);
         EXPECT_EQ(try_write(APIC_ICR, bad[i]), VECTOR_GP);
     }
@@ -231,9 +222,11 @@ static void check_errors(void)
     EXPECT_EQ(apic_read(APIC_ESR), 1 << 5);
     apic_write(APIC_ESR, 0);
     EXPECT_EQ(apic_read(APIC_ESR), 0);
+    EXPECT_EQ(try_write(APIC_ESR, 1), VECTOR_GP);
+    if (guest_info()->features & TRAPLINE_FEATURE_DIRECT)
+        return; /* the CPU's own registers, and an emulated CPU forgives */
     EXPECT_EQ(try_write(APIC_SELF_IPI, 0x100), VECTOR_GP);
     EXPECT_EQ(try_write(APIC_EOI, 1), VECTOR_GP);
-    EXPECT_EQ(try_write(APIC_ESR, 1), VECTOR_GP);
 }
 
 static void check_base(void)
@@ -373,6 +366,10 @@ static void check_protected_gate(void)
     struct descriptor_table own, runtime;
     char *const table = idt_pages + PAGE - VECTORS / 2 * sizeof(struct idt_gate);
 
+    /* Bochs forgets which event it delivers when that is a virtual interrupt. */
+    if ((guest_info()->features & TRAPLINE_FEATURE_APICV) &&
+        !(guest_info()->features & TRAPLINE_FEATURE_DIRECT))
+        return;
     __asm__ volatile("sidt %0" : "=m"(runtime));
     memcpy(table, (void *)runtime.base, VECTORS * sizeof(struct idt_gate));
     own = (struct descriptor_table){runtime.limit, (uint64_t)table};
@@ -455,9 +452,16 @@ static const struct check checks[] = {
 
 int main(void)
 {
+    const uint32_t features = guest_info()->features;
+
+    printf("interrupts: %s%s\n",
+           features & TRAPLINE_FEATURE_DIRECT  ? "direct"
+           : features & TRAPLINE_FEATURE_APICV ? "apicv"
+                                               : "injected",
+           cpuid(1, 0).ecx & 1u << 24 ? "" : ", no TSC deadline");
     except_init();
     interrupt_handle(LOW, note);
     interrupt_handle(MIDDLE, note);
     interrupt_handle(HIGH, note);
-    return run_checks(checks, sizeof(checks) / sizeof(checks[0]));
+    return RUN_CHECKS(checks);
 }
