@@ -23,6 +23,7 @@ enum {
 
 struct bench_op {
     const char *name;
+    const char *mode;          /* who does it, for the results; NULL = "exit" */
     const char *per;           /* what one operation is: "op", "call", "page" or "fault" */
     unsigned rounds;           /* how often run() is timed, at most BENCH_ROUNDS_MAX */
     unsigned ops;              /* operations in one run() */
@@ -34,7 +35,7 @@ struct bench_op {
 };
 
 struct bench_row {
-    const char *name, *per, *unit;
+    const char *name, *mode, *per, *unit;
     unsigned rounds;
     double min, median, p99;
     double exits, flushes, ipis; /* per operation */
@@ -102,5 +103,6 @@ void bench_protn(void);
 void bench_dirty(void);
 void bench_map2(void);
 void bench_vmpup(void);
+void bench_regions(void);
 
 #endif

@@ -19,6 +19,7 @@ int main(int argc, char **argv)
     bench_dirty();
     bench_map2();
     bench_vmpup();
+    bench_regions();
     if (!bench_finish())
         return EXIT_FAILURE;
     printf("bench: done in %lu ms of guest time\n", (ns() - start) / 1000000);

@@ -125,7 +125,8 @@ uint64_t bench_median(const struct bench_op *op, void *ctx)
 
 void bench_measure(const struct bench_op *op, void *ctx, unsigned rounds, struct bench_row *row)
 {
-    *row = (struct bench_row){.name = op->name, .per = op->per, .unit = "tsc", .rounds = rounds};
+    *row = (struct bench_row){
+        .name = op->name, .mode = op->mode, .per = op->per, .unit = "tsc", .rounds = rounds};
     time_rounds(op, ctx, rounds);
     row->min = (double)samples[0] / op->ops;
     row->median = median_of(samples, rounds) / op->ops;

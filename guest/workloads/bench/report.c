@@ -2,7 +2,7 @@
 #include "guest/workloads/bench/measure.h"
 
 enum {
-    ROWS_MAX = 64,
+    ROWS_MAX = 160,
     ONLY_MAX = 32,
     QUICK_DIVISOR = 10,
     QUICK_LEAST = 5,
@@ -96,11 +96,12 @@ static void print_json(const struct bench_row *row)
     char min[NUMBER_LEN], median[NUMBER_LEN], p99[NUMBER_LEN];
     char exits[NUMBER_LEN], flushes[NUMBER_LEN], ipis[NUMBER_LEN];
 
-    printf("@json {\"name\":\"%s\",\"mode\":\"exit\",\"unit\":\"%s\",\"n\":%u,\"min\":%s,"
+    printf("@json {\"name\":\"%s\",\"mode\":\"%s\",\"unit\":\"%s\",\"n\":%u,\"min\":%s,"
            "\"median\":%s,\"p99\":%s,\"exits\":%s,\"flushes\":%s,\"ipis\":%s,\"per\":\"%s\"}\n",
-           row->name, row->unit, row->rounds, decimal(min, row->min), decimal(median, row->median),
-           decimal(p99, row->p99), decimal(exits, row->exits), decimal(flushes, row->flushes),
-           decimal(ipis, row->ipis), row->per);
+           row->name, row->mode ? row->mode : "exit", row->unit, row->rounds,
+           decimal(min, row->min), decimal(median, row->median), decimal(p99, row->p99),
+           decimal(exits, row->exits), decimal(flushes, row->flushes), decimal(ipis, row->ipis),
+           row->per);
 }
 
 static void add_row(const struct bench_row *row)
