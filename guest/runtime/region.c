@@ -12,6 +12,9 @@
 #include "guest/runtime/cpu.h"
 #include "guest/runtime/runtime.h"
 
+/* As in region_calls.asm. */
+_Static_assert(offsetof(struct region, ept_pages) == 24, "REGION_EPT_PAGES");
+
 const char *region_mechanism_name(enum region_mechanism mechanism)
 {
     static const char *const names[REGION_MECHANISMS] = {"ept", "pt", "key"};
@@ -59,6 +62,7 @@ int region_create(struct region **region, size_t pages, size_t align,
         return -TRAPLINE_ENOMEM;
     made->pages = pages;
     made->mechanism = mechanism;
+    made->ept_pages = mechanism == REGION_EPT ? pages : 0;
     made->state = (struct region_state *)(made + 1);
     made->base = (uint64_t)pages_alloc(pages, align);
     result = made->base == 0           ? -TRAPLINE_ENOMEM
@@ -204,6 +208,15 @@ int region_protn_ranges(struct region *region, const struct trapline_range *rang
         result = region_pt_protn_ranges(region, list, count, access, bad);
     list_return(copy, bytes);
     return result;
+}
+
+int region_protn_range(struct region *region, void *page, size_t pages, unsigned access)
+{
+    const struct trapline_range range = {(uint64_t)page, pages};
+
+    if (region->mechanism != REGION_EPT)
+        return region_pt_prot(region, (uint64_t)page, pages, access);
+    return region_protn_ranges(region, &range, 1, access, NULL);
 }
 
 /* What TRACK and DIRTY take: pages of the region's own. */

@@ -96,15 +96,19 @@ static inline bool region_owns(const struct region *region, uint64_t address)
 
 /* Change an entry of live page tables; returns what it was. Bits that the CPU sets meanwhile stay.
  */
-static inline uint64_t region_update(uint64_t address, uint64_t clear, uint64_t set)
+static inline uint64_t update_entry(uint64_t *entry, uint64_t clear, uint64_t set)
 {
-    uint64_t *const entry = page_tables_entry(address);
     uint64_t old = __atomic_load_n(entry, __ATOMIC_RELAXED);
 
     while (!__atomic_compare_exchange_n(entry, &old, (old & ~clear) | set, true, __ATOMIC_SEQ_CST,
                                         __ATOMIC_RELAXED))
         ;
     return old;
+}
+
+static inline uint64_t region_update(uint64_t address, uint64_t clear, uint64_t set)
+{
+    return update_entry(page_tables_entry(address), clear, set);
 }
 
 /* region_key.c: switch protection keys on; false where the CPU has none. */

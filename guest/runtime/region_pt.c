@@ -46,6 +46,14 @@ int region_check(const struct region *region, uint64_t address, size_t pages)
     return 0;
 }
 
+/* The usual case, in short: pages of the region's own. */
+static bool own_range(const struct region *region, uint64_t address, size_t pages)
+{
+    const uint64_t index = region_index(region, (void *)address);
+
+    return index < region->pages && pages - 1 < region->pages - index;
+}
+
 /* What an access, within the full rights of an entry, is in it. */
 static uint64_t rights_of(unsigned access, uint64_t entry)
 {
@@ -76,28 +84,31 @@ static void set_access(struct region *region, uint64_t address, unsigned access,
         region_flush_page(flush, address);
 }
 
-/* Take all access from pages of the region's own, whatever it was. */
-static void lower_range(uint64_t address, size_t pages, struct region_flush *flush)
+/* The same for pages of the region's own, without keys: what an access is is the same for all. */
+static void set_own(uint64_t address, size_t pages, unsigned access, struct region_flush *flush)
 {
+    const uint64_t rights = rights_of(access, PTE_FULL_WRITE | PTE_FULL_EXEC);
     uint64_t *entry = page_tables_entry(address), *const end = entry + pages;
 
     flush->owed = true;
-    if (flush->all) {
-        while (entry != end)
-            __atomic_and_fetch(entry++, ~(uint64_t)PTE_PRESENT, __ATOMIC_SEQ_CST);
-        return;
+    if (access == TRAPLINE_NONE) {
+#pragma GCC unroll 8
+        for (; entry != end; entry++)
+            __atomic_and_fetch(entry, ~(uint64_t)PTE_PRESENT, __ATOMIC_SEQ_CST);
+    } else {
+        for (; entry != end; entry++)
+            update_entry(entry, PTE_RIGHTS, rights);
     }
-    for (; entry != end; address += TRAPLINE_PAGE_SIZE)
-        if (__atomic_fetch_and(entry++, ~(uint64_t)PTE_PRESENT, __ATOMIC_SEQ_CST) & PTE_PRESENT)
-            flush_page(address);
+    for (size_t i = 0; !flush->all && i < pages; i++)
+        flush_page(address + i * TRAPLINE_PAGE_SIZE);
 }
 
 /* Set the access of pages that were checked. */
 static void set_range(struct region *region, uint64_t address, size_t pages, unsigned access,
                       struct region_flush *flush)
 {
-    if (access == TRAPLINE_NONE && !region->state->home) {
-        lower_range(address, pages, flush);
+    if (!region->state->home && region_owns(region, address)) {
+        set_own(address, pages, access, flush);
         return;
     }
     for (size_t i = 0; i < pages; i++)
@@ -109,7 +120,7 @@ int region_pt_prot(struct region *region, uint64_t address, size_t pages, unsign
     struct region_flush flush = region_flush_begin(pages);
     int result = check_access(access);
 
-    if (result == 0)
+    if (result == 0 && !own_range(region, address, pages))
         result = region_check(region, address, pages);
     if (result != 0)
         return result;
@@ -143,15 +154,25 @@ int region_pt_protn_list(struct region *region, void *const *pages, size_t count
     int result = check_list(pages, access, bad);
 
     for (size_t i = 0; i < count && result == 0; i++) {
-        if (region_index(region, pages[i]) >= region->pages)
-            result = region_check(region, (uint64_t)pages[i], 1);
+        if (region_index(region, pages[i]) < region->pages)
+            continue;
+        result = region_check(region, (uint64_t)pages[i], 1);
         if (result != 0 && bad)
             *bad = i;
     }
     if (result != 0)
         return result;
-    for (size_t i = 0; i < count; i++)
-        set_range(region, (uint64_t)pages[i], 1, access, &flush);
+    if (access == TRAPLINE_NONE && region->pt_pages) {
+        for (size_t i = 0; i < count; i++)
+            __atomic_and_fetch(page_tables_entry((uint64_t)pages[i]), ~(uint64_t)PTE_PRESENT,
+                               __ATOMIC_SEQ_CST);
+        for (size_t i = 0; !flush.all && i < count; i++)
+            flush_page((uint64_t)pages[i]);
+        flush.owed = true;
+    } else {
+        for (size_t i = 0; i < count; i++)
+            set_range(region, (uint64_t)pages[i], 1, access, &flush);
+    }
     region_flush_end(&flush);
     return 0;
 }
@@ -195,7 +216,7 @@ int region_pt_create(struct region *region)
         state->home = (uint8_t *)(state->first_alias + region->pages);
         page_tables_allow_user(region->base, region->pages);
     } else {
-        region->inline_pages = region->pages;
+        region->pt_pages = region->pages;
     }
     /* The new entries lose no right but execution in memory that nobody has used. */
     for (size_t i = 0; i < region->pages; i++)

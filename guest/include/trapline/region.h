@@ -32,7 +32,8 @@ enum region_mechanism {
 struct region {
     uint64_t base;
     size_t pages;
-    size_t inline_pages; /* pages whose PTEs the inline calls may change: all or, 0, none */
+    size_t pt_pages;  /* pages whose PTEs the inline calls may change: all or, 0, none */
+    size_t ept_pages; /* pages that are the hypervisor's to protect: all or none */
     enum region_mechanism mechanism;
     struct region_state *state;
 };
@@ -89,6 +90,11 @@ static inline int region_trap(trap_handler *handler, unsigned flags)
     return trap(handler, flags);
 }
 
+static inline uint64_t *region_pte(const void *page)
+{
+    return (uint64_t *)(REGION_PTES + ((uint64_t)page >> 9));
+}
+
 /* The calls with nothing inlined; they leave all registers as they are, for TRAP_LEAN handlers. */
 TRAP_LEAN_HANDLER int region_prot1_slow(struct region *region, void *page, unsigned access);
 TRAP_LEAN_HANDLER int region_unprot_slow(struct region *region, void *page, size_t pages);
@@ -110,26 +116,38 @@ static inline void region_lowered(void *page)
     __asm__ volatile("invlpg (%0)" : : "r"(page) : "memory");
 }
 
+/* A call of region_calls.asm, which keeps all registers but RAX. */
+#define REGION_CALL(name, region, page, index)                                                     \
+    ({                                                                                             \
+        int64_t region_result_ = (int64_t)(region);                                                \
+                                                                                                   \
+        __asm__ volatile("call " name                                                              \
+                         : "+a"(region_result_)                                                    \
+                         : "d"(page), "c"(index)                                                   \
+                         : "memory", "cc");                                                        \
+        (int)region_result_;                                                                       \
+    })
+
 /* PROT1. */
 static inline int region_prot1(struct region *region, void *page, unsigned access)
 {
     const uint64_t index = region_index(region, page);
+    bool was_present;
 
-    if (access == TRAPLINE_NONE && index < region->inline_pages) {
-        uint64_t *const pte = (uint64_t *)(REGION_PTES + ((uint64_t)page >> 9));
-        bool was_present;
-
-        __asm__ volatile("lock btrq $0, %0" : "+m"(*pte), "=@ccc"(was_present) : : "memory");
-        if (was_present)
-            region_lowered(page);
-        return 0;
-    }
-    if (region->mechanism == REGION_EPT && index < region->pages)
-        return prot1(page, access);
-    return region_prot1_slow(region, page, access);
+    if (access != TRAPLINE_NONE)
+        return region_prot1_slow(region, page, access);
+    if (__builtin_expect(index >= region->pt_pages, 0))
+        return REGION_CALL("region_none_other", region, page, index);
+    __asm__ volatile("lock btrq $0, %0"
+                     : "+m"(*region_pte(page)), "=@ccc"(was_present)
+                     :
+                     : "memory");
+    if (was_present)
+        region_lowered(page);
+    return 0;
 }
 
-/* UNPROT. */
+/* UNPROT. A raise owes no flush: a stale entry faults and is dropped by that (SDM 4.10.4.3). */
 static inline int region_unprot_range(struct region *region, void *page, size_t pages)
 {
     return region_unprot_slow(region, page, pages);
@@ -138,21 +156,15 @@ static inline int region_unprot_range(struct region *region, void *page, size_t 
 static inline int region_unprot(struct region *region, void *page)
 {
     const uint64_t index = region_index(region, page);
+    bool no_exec = true;
 
-    if (index < region->inline_pages) {
-        uint64_t *const pte = (uint64_t *)(REGION_PTES + ((uint64_t)page >> 9));
-        bool no_exec;
-
-        /* A raise owes no flush: a stale entry faults and is dropped by that (SDM 4.10.4.3). */
+    if (__builtin_expect(index < region->pt_pages, 1))
         __asm__ volatile("lock orq %2, %0"
-                         : "+m"(*pte), "=@ccs"(no_exec)
+                         : "+m"(*region_pte(page)), "=@ccs"(no_exec)
                          : "i"(REGION_PTE_PRESENT | REGION_PTE_WRITE)
                          : "memory");
-        return no_exec ? region_unprot_slow(region, page, 1) : 0;
-    }
-    if (region->mechanism == REGION_EPT && index < region->pages)
-        return unprot(page);
-    return region_unprot_slow(region, page, 1);
+    return __builtin_expect(no_exec, 0) ? REGION_CALL("region_unprot_other", region, page, index)
+                                        : 0;
 }
 
 /*
@@ -170,13 +182,7 @@ static inline int region_protn(struct region *region, void *const *pages, size_t
     return region_protn_at(region, pages, count, access, NULL);
 }
 
-static inline int region_protn_range(struct region *region, void *page, size_t pages,
-                                     unsigned access)
-{
-    const struct trapline_range range = {(uint64_t)page, pages};
-
-    return region_protn_ranges(region, &range, 1, access, NULL);
-}
+int region_protn_range(struct region *region, void *page, size_t pages, unsigned access);
 
 /* TRACK and DIRTY. */
 int region_track(struct region *region, void *page, size_t pages, int on);

@@ -24,8 +24,8 @@ static char *base;
 static const char *mode;
 static char *permuted[REGION_PAGES];
 static char *walked[PAGES]; /* the first pages in the order in which they are written */
-static char *unprotected; /* appel1: the page unprotected last */
-static size_t listed;     /* pages of a PROTN */
+static char *unprotected;   /* appel1: the page unprotected last */
+static size_t listed;       /* pages of a PROTN */
 static unsigned faults_left;
 
 /* The name of this mechanism's row, or NULL when it is not wanted. It is kept: rows refer to it. */
