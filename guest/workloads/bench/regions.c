@@ -16,7 +16,7 @@ enum {
     VMPUP_ROUNDS = 100,
     PROTN_ROUNDS = 200,
     DIRTY_ROUNDS = 50,
-    NAME_LEN = 24,
+    NAME_LEN = 32,
 };
 
 static struct region *region;
