@@ -17,6 +17,7 @@
 #include "hv/primitives.h"
 #include "hv/sched.h"
 #include "hv/vcpu.h"
+#include "hv/view.h"
 #include "hv/vmx_setup.h"
 #include "vmx/check.h"
 #include "vmx/instructions.h"
@@ -331,7 +332,7 @@ static exit_handler *const handlers[EXIT_REASONS] = {
     [EXIT_REASON_WBINVD] = exit_cache_flush,
     [EXIT_REASON_XSETBV] = exit_xsetbv,
     [EXIT_REASON_APIC_WRITE] = exit_apic_write,
-    [EXIT_REASON_VMFUNC] = exit_undefined,
+    [EXIT_REASON_VMFUNC] = view_vmfunc_exit,
 };
 
 static uint64_t read_field(void *ctx, enum vmcs_field field)

@@ -2,6 +2,7 @@
 
 #include "hv/cpu.h"
 #include "hv/raised.h"
+#include "hv/view.h"
 
 /* Whether this vCPU may run, or come to run, on what it cached before the generation. */
 static bool may_be_stale(const struct vcpu *vcpu, uint64_t generation)
@@ -92,6 +93,8 @@ void flush_catch_up(struct vcpu *vcpu)
     /* Again when an NMI came in between and saw a later one: the store would undo its own. */
     while (atomic_load(&vcpu->seen_gen) != generation) {
         flush_here(vcpu);
+        if (atomic_load(&vcpu->loaded))
+            view_note(vcpu);
         atomic_store(&vcpu->seen_gen, generation);
         generation = atomic_load(&vcpu->guest->flush_gen);
     }
@@ -99,6 +102,7 @@ void flush_catch_up(struct vcpu *vcpu)
 
 void flush_wait_for_lock(struct vcpu *vcpu)
 {
+    view_note(vcpu);
     atomic_store(&vcpu->waiting, true);
     spin_lock(&vcpu->guest->lock);
     atomic_store(&vcpu->waiting, false);

@@ -23,17 +23,20 @@ void flush_others(struct vcpu *vcpu);
 
 /*
  * Drop what this CPU has cached for the vCPU's guest, if anybody asked for it since the last time.
- * For the CPU on which the vCPU is current; NMI handlers do it, too. Touches no VMCS.
+ * For the CPU on which the vCPU is current; NMI handlers do it, too. Writes to no VMCS.
  */
 void flush_catch_up(struct vcpu *vcpu);
 
 /* guest_lock() when somebody else has it. */
 void flush_wait_for_lock(struct vcpu *vcpu);
 
-/* Drop what this CPU has cached for the vCPU's guest (SDM 28.3.3.4, and 30.3 INVEPT). */
+/*
+ * Drop what this CPU has cached for the vCPU's guest (SDM 28.3.3.4, and 30.3 INVEPT): one EPTP's,
+ * or, once the guest had views, which have EPTPs of their own, all.
+ */
 static inline void flush_here(struct vcpu *vcpu)
 {
-    invept(vmx_setup.invept_type, vcpu->eptp);
+    invept(vcpu->guest->flush_type, vcpu->eptp);
     vcpu->stats.flushes++;
 }
 

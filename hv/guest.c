@@ -9,6 +9,7 @@
 #include "hv/memory.h"
 #include "hv/mtrr.h"
 #include "hv/vcpu.h"
+#include "hv/view.h"
 #include "hv/vmx_setup.h"
 
 enum {
@@ -75,7 +76,10 @@ bool guest_in_ram(const struct guest *guest, uint64_t gpa, uint64_t bytes)
 
 bool guest_may_access(struct guest *guest, uint64_t gpa, uint64_t bytes, enum ept_access access)
 {
-    return guest_in_ram(guest, gpa, bytes) && ept_allows(&guest->ept, gpa, bytes, access);
+    if (!guest_in_ram(guest, gpa, bytes))
+        return false;
+    return guest->ept.views ? view_allows(guest->holder, gpa, bytes, access)
+                            : ept_allows(&guest->ept, gpa, bytes, access);
 }
 
 /* Copy to or from guest RAM, block by block; gpa's range is in RAM. */
@@ -274,6 +278,8 @@ static bool begin(struct guest *guest)
     } else if (ept_init(&guest->ept, &guest->ept_env, &vmx_setup.ept,
                         guest->alias_base + guest->alias_size) != EPT_OK) {
         kprintf("trapline: guest %s: 'tables' is too small for any page table\n", config->name);
+    } else if (!view_set_create(guest)) {
+        kprintf("trapline: guest %s: no memory for its list of views\n", config->name);
     } else if (add_ram(guest)) {
         if (begin_vcpus(guest)) {
             load_image(guest);
@@ -339,6 +345,7 @@ void guest_release(struct guest *guest)
     }
     if (guest->blocks)
         memory_free(virt_to_phys(guest->blocks), guest->block_bytes);
+    view_set_release(guest);
     if (guest->pool.base)
         memory_free(guest->pool.base, guest->pool.pages * PAGE_SIZE);
     guest->blocks = NULL;

@@ -16,6 +16,7 @@
 
 struct cpu;
 struct vcpu;
+struct view_set;
 
 enum {
     GUEST_MAX_VCPUS = HANDOVER_MAX_VCPUS,
@@ -87,6 +88,9 @@ struct guest {
     struct ept_env ept_env;
     struct table_pool pool;
 
+    struct view_set *views;
+    unsigned flush_type; /* enum invept_type: for all EPTPs that it ever had */
+
     struct vcpu *vcpus[GUEST_MAX_VCPUS];
     unsigned vcpu_count;
     unsigned vcpus_started;         /* vCPUs that have run or are about to */
@@ -127,7 +131,8 @@ bool guest_in_ram(const struct guest *guest, uint64_t gpa, uint64_t bytes);
 
 /*
  * Whether the guest itself could make this access to [gpa, gpa + bytes) now: in RAM and allowed by
- * each page's protection. bytes 0 asks nothing of any page. The caller holds the guest's lock.
+ * each page's protection, in the view that the vCPU is in that holds the guest's lock. bytes 0 asks
+ * nothing of any page.
  */
 bool guest_may_access(struct guest *guest, uint64_t gpa, uint64_t bytes, enum ept_access access);
 

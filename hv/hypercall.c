@@ -6,6 +6,7 @@
 #include "hv/primitives.h"
 #include "hv/vcpu.h"
 #include "hv/vcpu_calls.h"
+#include "hv/view.h"
 #include "vmx/instructions.h"
 
 enum {
@@ -99,6 +100,11 @@ FAST(accept, channel_accept)
 FAST(withdraw, channel_withdraw)
 FAST(ring, channel_ring)
 FAST(listen, channel_listen)
+FAST(view_create, view_create)
+FAST(view_destroy, view_destroy)
+FAST(view_prot, view_prot)
+FAST(view_protn, view_protn)
+FAST(view_switch, view_switch)
 
 static uintptr_t slow_exit(struct vcpu *vcpu)
 {
@@ -129,11 +135,11 @@ hypercall_fast_function *const hypercall_fast_functions[TRAPLINE_HC_COUNT] = {
     [TRAPLINE_HC_UNPARK] = fast_unpark,
     [TRAPLINE_HC_DOORBELL] = slow_exit,
     [TRAPLINE_HC_MULTI] = slow_exit,
-    [TRAPLINE_HC_VIEW_CREATE] = slow_exit,
-    [TRAPLINE_HC_VIEW_DESTROY] = slow_exit,
-    [TRAPLINE_HC_VIEW_PROT] = slow_exit,
-    [TRAPLINE_HC_VIEW_PROTN] = slow_exit,
-    [TRAPLINE_HC_VIEW_SWITCH] = slow_exit,
+    [TRAPLINE_HC_VIEW_CREATE] = fast_view_create,
+    [TRAPLINE_HC_VIEW_DESTROY] = fast_view_destroy,
+    [TRAPLINE_HC_VIEW_PROT] = fast_view_prot,
+    [TRAPLINE_HC_VIEW_PROTN] = fast_view_protn,
+    [TRAPLINE_HC_VIEW_SWITCH] = fast_view_switch,
     [TRAPLINE_HC_OFFER] = fast_offer,
     [TRAPLINE_HC_ACCEPT] = fast_accept,
     [TRAPLINE_HC_WITHDRAW] = fast_withdraw,

@@ -11,6 +11,7 @@
 #include "hv/memory.h"
 #include "hv/raised.h"
 #include "hv/vcpu.h"
+#include "hv/view.h"
 #include "vmx/instructions.h"
 #include "vmx/x86.h"
 
@@ -204,7 +205,7 @@ static inline void deliver_trap(struct vcpu *vcpu, uint64_t qualification, uint6
     area->qualification = qualification;
     area->linear = vmread(VMCS_GUEST_LINEAR_ADDRESS);
     area->physical = gpa;
-    area->eptp_index = 0;
+    area->eptp_index = vcpu->view;
     vcpu->stats.traps++;
     vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, PRIMITIVES_TRAP_EVENT);
 }
@@ -237,7 +238,7 @@ static inline enum ept_fault decide(struct vcpu *vcpu, uint64_t qualification, u
         guest_unlock(vcpu);
         return EPT_FAULT_DENIED;
     }
-    fault = ept_fault(&guest->ept, gpa, access);
+    fault = guest->ept.views ? view_fault(vcpu, gpa, access) : ept_fault(&guest->ept, gpa, access);
     if (__builtin_expect(fault == EPT_FAULT_NOMEM, 0))
         fault = short_of_tables(vcpu, gpa, access);
     if (guest->ept.flush_owed)

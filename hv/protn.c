@@ -158,7 +158,7 @@ static int64_t protn_check(const struct vcpu *vcpu, const struct vmx_regs *regs)
     bytes = regs->rsi * entry_bytes(form);
     if (!guest_in_ram(guest, regs->rdi, bytes) ||
         (!ept_fast_allows(&guest->ept, regs->rdi, bytes, EPT_ACCESS_R) &&
-         !ept_allows(&guest->ept, regs->rdi, bytes, EPT_ACCESS_R)))
+         !guest_may_access(guest, regs->rdi, bytes, EPT_ACCESS_R)))
         return -TRAPLINE_EFAULT;
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "hv/memory.h"
 #include "hv/policy_cpuid.h"
 #include "hv/sched.h"
+#include "hv/view.h"
 #include "hv/vmx_setup.h"
 #include "vmx/instructions.h"
 
@@ -215,6 +216,7 @@ static void init_controls(struct vcpu *vcpu)
     vmwrite(VMCS_EPT_POINTER, vcpu->eptp);
     if (vmx_setup.ept.ve)
         vmwrite(VMCS_EPTP_INDEX, 0);
+    view_init_vmcs(vcpu);
     if (vmx_setup.xsaves)
         vmwrite(VMCS_XSS_EXITING_BITMAP, UINT64_MAX);
     interrupt_init_controls(vcpu);
@@ -370,6 +372,7 @@ static void switch_vcpus(struct cpu *cpu, struct vcpu *previous, struct vcpu *vc
 {
     if (previous) {
         save_unswitched(previous);
+        view_note(previous);
         atomic_store(&previous->loaded, false);
     }
     cpu->current = vcpu;
@@ -415,6 +418,7 @@ void vcpu_sleep(struct vcpu *vcpu, uint64_t wake_at)
 {
     sched_charge(vcpu);
     vcpu->wake_at = wake_at;
+    view_note(vcpu);
     atomic_store(&vcpu->loaded, false);
     atomic_store(&vcpu->state, VCPU_SLEEPING);
 }

@@ -96,6 +96,9 @@ struct vcpu {
     uint64_t vmcs; /* physical */
     uint64_t eptp;
     struct invept_descriptor flush; /* of eptp */
+    uint16_t view;        /* the one that a violation, or a buffer's check, found it in last */
+    uint16_t view_before; /* the last of these above 0 */
+    atomic_uint_fast64_t eptp_seen; /* what its VMCS had when the CPU last said so; see view.h */
     uint64_t info;                  /* guest-physical address of its struct trapline_info */
     bool started;                   /* its VMCS has been filled in */
     atomic_uint state;              /* enum vcpu_state */

@@ -34,6 +34,8 @@ static void apply_disable(struct vmx_caps *caps, uint32_t disable)
         caps->ept_vpid &= ~VMX_EPT_INVEPT_SINGLE;
     if (disable & HANDOVER_NO_VE)
         caps->control[VMX_CONTROL_PROC2] &= ~((uint64_t)VMX_PROC2_EPT_VIOLATION_VE << 32);
+    if (disable & HANDOVER_NO_VMFUNC)
+        caps->vmfunc &= ~VMX_VMFUNC_EPTP_SWITCHING;
 }
 
 /* One control word, or the end of the machine with the name of what is missing. */
@@ -65,6 +67,8 @@ static void negotiate_all(const struct handover *handover)
         optional_proc2 &= ~(uint32_t)VMX_PROC2_ENABLE_XSAVES;
     if (handover->disable & HANDOVER_NO_INVPCID)
         optional_proc2 &= ~(uint32_t)VMX_PROC2_ENABLE_INVPCID;
+    if (vmx_caps_has_eptp_switching(&s->caps))
+        optional_proc2 |= VMX_PROC2_ENABLE_VM_FUNCTIONS;
     s->pin = negotiate(VMX_CONTROL_PIN,
                        VMX_PIN_EXTERNAL_INTERRUPT_EXITING | VMX_PIN_NMI_EXITING |
                            VMX_PIN_VIRTUAL_NMIS | VMX_PIN_PREEMPTION_TIMER,
@@ -175,7 +179,8 @@ void vmx_setup_init(const struct handover *handover)
                   (s->ept.page_2m ? TRAPLINE_FEATURE_EPT_2M : 0) |
                   (s->ept.page_1g ? TRAPLINE_FEATURE_EPT_1G : 0) |
                   (s->ept.ve ? TRAPLINE_FEATURE_VE : 0) |
-                  (s->apicv ? TRAPLINE_FEATURE_APICV : 0);
+                  (s->apicv ? TRAPLINE_FEATURE_APICV : 0) |
+                  (s->proc2 & VMX_PROC2_ENABLE_VM_FUNCTIONS ? TRAPLINE_FEATURE_VMFUNC : 0);
     s->cr4_allowed = policy_cr4_allowed(&(struct cpuid_policy){
         .xcr0_max = s->xcr0_max,
         .rdtscp = s->rdtscp,
