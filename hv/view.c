@@ -260,14 +260,16 @@ int64_t view_switch(struct vcpu *vcpu, struct vmx_regs *regs)
 {
     struct guest *guest = vcpu->guest;
     uint64_t number = regs->rdi;
+    unsigned before;
 
     guest_lock(vcpu);
     if (number && !find(guest, number))
         return flush_and_unlock(vcpu, number < VIEW_COUNT ? -TRAPLINE_ENOENT : -TRAPLINE_EINVAL);
+    before = current_view(vcpu);
     vmwrite(VMCS_EPT_POINTER, guest->views->eptps[number]);
     if (vmx_setup.proc2 & VMX_PROC2_EPT_VIOLATION_VE)
         vmwrite(VMCS_EPTP_INDEX, number);
-    return flush_and_unlock(vcpu, 0);
+    return flush_and_unlock(vcpu, before);
 }
 
 bool view_vmfunc_exit(struct vcpu *vcpu)

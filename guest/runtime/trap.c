@@ -2,6 +2,7 @@
 #include <trapline/process.h>
 #include <trapline/stdio.h>
 #include <trapline/thread.h>
+#include <trapline/view.h>
 #include <trapline/vm.h>
 
 #include "guest/runtime/runtime.h"
@@ -51,8 +52,11 @@ int trap(trap_handler *handler, unsigned flags)
 
 void trap_init(void)
 {
+    view_vmfunc = runtime_info.features & TRAPLINE_FEATURE_VMFUNC;
     trap(NULL, 0);
 }
+
+bool view_vmfunc;
 
 void trap_register(void)
 {

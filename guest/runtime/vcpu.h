@@ -73,6 +73,8 @@ _Static_assert(offsetof(struct vcpu_local, area.qualification) == 8, "AREA_QUALI
 _Static_assert(offsetof(struct vcpu_local, area.linear) == 16, "AREA_LINEAR");
 _Static_assert(offsetof(struct vcpu_local, area.physical) == 24, "AREA_PHYSICAL");
 _Static_assert(offsetof(struct vcpu_local, area.raised) == 40, "AREA_RAISED");
+/* As in trapline/view.h. */
+_Static_assert(offsetof(struct vcpu_local, area.eptp_index) == 32, "VIEW_GS_INDEX");
 _Static_assert(offsetof(struct vcpu_local, trap_depth) == 168, "LOCAL_TRAP_DEPTH");
 _Static_assert(offsetof(struct vcpu_local, retry_page) == 176, "LOCAL_RETRY_PAGE");
 _Static_assert(offsetof(struct vcpu_local, retry_rip) == 184, "LOCAL_RETRY_RIP");

@@ -60,7 +60,7 @@ enum trapline_hypercall {
     TRAPLINE_HC_VIEW_DESTROY = 18, /* (view) -> 0 */
     TRAPLINE_HC_VIEW_PROT = 19,    /* (page, pages, access, view) -> 0; takes away and gives back */
     TRAPLINE_HC_VIEW_PROTN = 20,   /* (list, count, access | form, view) -> 0, or error and index */
-    TRAPLINE_HC_VIEW_SWITCH = 21,  /* (view) -> 0; what VMFUNC does without an exit */
+    TRAPLINE_HC_VIEW_SWITCH = 21,  /* (view) -> the view it was in; VMFUNC: without an exit */
 
     /*
      * Channels: pages shared by two guests that both want it. name: address of the other guest's,

@@ -126,7 +126,8 @@ static void check_user(void)
         {"UD2", {0x0f, 0x0b}, VECTOR_UD},
         {"VMXOFF", {0x0f, 0x01, 0xc4}, VECTOR_UD},
         {"VMLAUNCH", {0x0f, 0x01, 0xc2}, VECTOR_UD},
-        {"VMFUNC", {0x0f, 0x01, 0xd4}, VECTOR_UD},
+        /* mov $1, %eax; vmfunc */
+        {"VMFUNC", {0xb8, 1, 0, 0, 0, 0x0f, 0x01, 0xd4}, VECTOR_UD},
         {"CPUID, then UD2", {0x0f, 0xa2, 0x0f, 0x0b}, VECTOR_UD},
         /* lea 2(%rip), %rax; mov (%rax), %eax */
         {"misaligned", {0x48, 0x8d, 0x05, 2, 0, 0, 0, 0x8b, 0x00, 0x0f, 0x0b}, VECTOR_UD},

@@ -96,10 +96,11 @@ static void check_vmx(void)
     UNDEFINED("vmwrite (%%rdi), %%rsi");
     UNDEFINED("invept (%%rdi), %%rsi");
     UNDEFINED("invvpid (%%rdi), %%rsi");
-    UNDEFINED("vmfunc");
     UNDEFINED("mov $1, %%eax\n\tvmfunc");
-    UNDEFINED("mov $512, %%ecx\n\tvmfunc");
+    UNDEFINED("mov $63, %%eax\n\tvmfunc");
     UNDEFINED("mov $-1, %%eax\n\tvmfunc");
+    if (!(guest_info()->features & TRAPLINE_FEATURE_VMFUNC))
+        UNDEFINED("vmfunc");
     UNDEFINED("getsec");
     UNDEFINED("monitor");
     UNDEFINED("mwait");
