@@ -3,6 +3,7 @@
 #include "hv/exit.h"
 #include "hv/flush.h"
 #include "hv/memory.h"
+#include "hv/raised.h"
 #include "hv/vmx_setup.h"
 #include "vmx/instructions.h"
 #include "vmx/x86.h"
@@ -153,6 +154,19 @@ int64_t view_destroy(struct vcpu *vcpu, struct vmx_regs *regs)
     return flush_and_unlock(vcpu, 0);
 }
 
+/* Before a restriction is set that may give rights: see raised.h. */
+static void note_raise(struct vcpu *vcpu, const struct ept_view *view, uint64_t gpa, uint64_t pages,
+                       uint64_t access)
+{
+    struct ept_view_translation translation;
+
+    if (!raised_by(access))
+        return;
+    if (pages == 1 && (ept_view_lookup(view, gpa, &translation) || !translation.hardware))
+        return;
+    raised_note(vcpu, gpa, pages);
+}
+
 int64_t view_prot(struct vcpu *vcpu, struct vmx_regs *regs)
 {
     uint64_t access = regs->rdx, number = regs->r10;
@@ -164,6 +178,7 @@ int64_t view_prot(struct vcpu *vcpu, struct vmx_regs *regs)
     view = find(vcpu->guest, number);
     if (!view)
         return flush_and_unlock(vcpu, no_view(number));
+    note_raise(vcpu, view, regs->rdi, regs->rsi, access);
     return flush_and_unlock(vcpu, ept_view_protect(view, regs->rdi, regs->rsi, (unsigned)access));
 }
 
@@ -246,6 +261,8 @@ int64_t view_protn(struct vcpu *vcpu, struct vmx_regs *regs)
         list.ranges = regs->rdx & TRAPLINE_LIST_RANGES;
         guest_read(guest, regs->rdi, vcpu->protn_buffer->pages,
                    list.count * (list.ranges ? sizeof(struct trapline_range) : sizeof(uint64_t)));
+        if (raised_by(access))
+            raised_note_all(vcpu);
         error = restrict_list(view, &list, access, &bad);
         /* Tables that only wait to be given back may be all that is missing. */
         if (error == EPT_ENOMEM && ept_reclaim(&guest->ept))
@@ -267,7 +284,7 @@ int64_t view_switch(struct vcpu *vcpu, struct vmx_regs *regs)
         return flush_and_unlock(vcpu, number < VIEW_COUNT ? -TRAPLINE_ENOENT : -TRAPLINE_EINVAL);
     before = current_view(vcpu);
     vmwrite(VMCS_EPT_POINTER, guest->views->eptps[number]);
-    if (vmx_setup.proc2 & VMX_PROC2_EPT_VIOLATION_VE)
+    if (vmx_setup.ept.ve)
         vmwrite(VMCS_EPTP_INDEX, number);
     return flush_and_unlock(vcpu, before);
 }
