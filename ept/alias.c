@@ -188,7 +188,10 @@ static void alias_run(struct ept *ept, struct ept_alias_node **pages,
         }
         primary->next = (uint32_t)alias;
         primary->count++;
-        entry_replace(to, entry_with_access(ept, (entry & copied) | flags, bits, 1));
+        entry_replace(to, entry_with_access(ept,
+                                            (entry & copied) | flags |
+                                                (entry & ENTRY_TRACKED ? 0 : ept->untracked),
+                                            bits, 1));
     }
     ept_views_changed(ept, alias - count, count);
 }
@@ -293,7 +296,7 @@ static void unalias_page(struct ept *ept, uint64_t alias)
         old |= ENTRY_D;
     /* What was written through the alias is the page's from now on. */
     if ((old & ENTRY_TRACKED) && (old & ENTRY_D)) {
-        ept_mark_slot(ept, slot);
+        ept_mark_slot(ept, slot, page);
         ept_views_changed(ept, page, 1);
     }
     ept_table_of(ept, alias)->mapped--;

@@ -4,6 +4,9 @@
  * Tracked pages are 4 KiB leaves with the TRACKED flag. Where the processor sets dirty flags (SDM
  * 28.3.5) they are the state. Elsewhere bit 9 is ignored by the processor and used the same way,
  * and a page is write-protected in hardware until the first write has set it.
+ *
+ * Leaves that are not tracked are dirty from the beginning, so that a CPU that logs the pages whose
+ * dirty flags it sets (28.3.6) logs only tracked ones. The log says where to look, log.c.
  */
 #include "ept/table.h"
 
@@ -91,8 +94,10 @@ static inline uint64_t clean_bits(const struct ept *ept)
     return ENTRY_D | (ept->write_protects ? ENTRY_W : 0);
 }
 
-void ept_mark_slot(struct ept *ept, volatile uint64_t *slot)
+void ept_mark_slot(struct ept *ept, volatile uint64_t *slot, uint64_t page)
 {
+    if (ept->log)
+        ept_log_page(ept, *slot & ENTRY_IS_ALIAS ? ept_alias_primary(ept, page) : page);
     entry_raise(slot, ENTRY_D | (ept->write_protects && (*slot & ENTRY_SOFT_W) ? ENTRY_W : 0));
 }
 
@@ -106,8 +111,9 @@ static void track_slot(struct ept *ept, volatile uint64_t *slot, bool on)
     if (on) {
         owe_clean(ept, entry_update(slot, clean_bits(ept), ENTRY_TRACKED));
     } else {
-        entry_change(slot, old,
-                     entry_with_access(ept, old & ~ENTRY_TRACKED, old & ENTRY_ACCESS, 1));
+        entry_change(
+            slot, old,
+            entry_with_access(ept, (old & ~ENTRY_TRACKED) | ept->untracked, old & ENTRY_ACCESS, 1));
     }
 }
 
@@ -194,15 +200,7 @@ int ept_track(struct ept *ept, uint64_t gpa, uint64_t pages, bool on)
     return on ? track_on(ept, first, end) : track_off(ept, first, end);
 }
 
-struct harvest {
-    uint64_t *next; /* where the next address goes */
-    uint64_t *end;
-    uint64_t keep; /* all bits but those that a clean page does not have */
-    uint64_t old;  /* the entries that were cleaned, or-ed */
-    uint64_t remaining;
-};
-
-static bool aliases_dirty(const struct ept *ept, uint64_t page)
+bool ept_aliases_dirty(const struct ept *ept, uint64_t page)
 {
     for (uint32_t alias = ept_alias_first(ept, page); alias != EPT_ALIAS_END;
          alias = ept_alias_next(ept, alias)) {
@@ -213,7 +211,7 @@ static bool aliases_dirty(const struct ept *ept, uint64_t page)
 }
 
 /* Clean one entry, if it is dirty. */
-static void harvest_slot(struct harvest *harvest, volatile uint64_t *slot)
+static void harvest_slot(struct ept_harvest *harvest, volatile uint64_t *slot)
 {
     uint64_t entry = *slot;
 
@@ -225,10 +223,10 @@ static void harvest_slot(struct harvest *harvest, volatile uint64_t *slot)
 
 /* A page with aliases: report it and clean it if any of its addresses is dirty and there is room.
  */
-static __attribute__((noinline)) void harvest_aliased(struct ept *ept, struct harvest *harvest,
-                                                      volatile uint64_t *slot, uint64_t page)
+void ept_harvest_aliased(struct ept *ept, struct ept_harvest *harvest, volatile uint64_t *slot,
+                         uint64_t page)
 {
-    if (!(*slot & ENTRY_D) && !aliases_dirty(ept, page))
+    if (!(*slot & ENTRY_D) && !ept_aliases_dirty(ept, page))
         return;
     if (harvest->next == harvest->end) {
         harvest->remaining++;
@@ -242,18 +240,18 @@ static __attribute__((noinline)) void harvest_aliased(struct ept *ept, struct ha
 }
 
 /* A dirty page that there is no room for, or one with aliases. */
-static __attribute__((noinline)) void harvest_slow(struct ept *ept, struct harvest *harvest,
+static __attribute__((noinline)) void harvest_slow(struct ept *ept, struct ept_harvest *harvest,
                                                    volatile uint64_t *slot, uint64_t page)
 {
     if (*slot & ENTRY_ALIASED)
-        harvest_aliased(ept, harvest, slot, page);
+        ept_harvest_aliased(ept, harvest, slot, page);
     else
         harvest->remaining++;
 }
 
 /* count entries from p on; gpa: the address of the first. */
 static inline __attribute__((always_inline)) void harvest_group(struct ept *ept,
-                                                                struct harvest *harvest,
+                                                                struct ept_harvest *harvest,
                                                                 const uint64_t *p, uint64_t gpa,
                                                                 unsigned count)
 {
@@ -284,7 +282,7 @@ static inline __attribute__((always_inline)) void harvest_group(struct ept *ept,
 }
 
 /* The pages of one page table, from page on: groups of 16 that have nothing to say go quickly. */
-static void harvest_run(struct ept *ept, struct harvest *harvest, uint64_t page, uint64_t count)
+static void harvest_run(struct ept *ept, struct ept_harvest *harvest, uint64_t page, uint64_t count)
 {
     const uint64_t mask = ENTRY_D | ENTRY_ALIASED;
     /* Plain loads, so that they can be operands of the OR. */
@@ -306,10 +304,16 @@ static void harvest_run(struct ept *ept, struct harvest *harvest, uint64_t page,
         harvest_group(ept, harvest, p, (page + (uint64_t)(p - start)) << EPT_PAGE_SHIFT, 1);
 }
 
+void ept_follow_views(struct ept *ept, uint64_t first, uint64_t end)
+{
+    for_views(ept, first, end, ept->write_protects ? ept_views_sync : ept_views_gather);
+}
+
 int64_t ept_dirty(struct ept *ept, uint64_t gpa, uint64_t pages, uint64_t *buffer,
                   uint64_t capacity, uint64_t *remaining)
 {
-    struct harvest harvest = {.next = buffer, .end = buffer + capacity, .keep = ~clean_bits(ept)};
+    struct ept_harvest harvest = {
+        .next = buffer, .end = buffer + capacity, .keep = ~clean_bits(ept)};
     uint64_t first;
     uint64_t end;
     int error = ept_check_range(ept, gpa, pages, &first);
@@ -319,13 +323,20 @@ int64_t ept_dirty(struct ept *ept, uint64_t gpa, uint64_t pages, uint64_t *buffe
     end = first + pages;
     if (!interval_covers(ept, first, end))
         return EPT_EINVAL;
-    if (ept->views && !ept->write_protects)
-        for_views(ept, first, end, ept_views_gather);
-    for (uint64_t page = first; page < end; page += ept_run(page, end, 2))
-        harvest_run(ept, &harvest, page, ept_run(page, end, 2));
+    if (ept_log_serves(ept, end, pages)) {
+        ept_log_harvest(ept, &harvest, first, end);
+    } else {
+        if (ept->views && !ept->write_protects)
+            ept_follow_views(ept, first, end);
+        for (uint64_t page = first; page < end; page += ept_run(page, end, 2))
+            harvest_run(ept, &harvest, page, ept_run(page, end, 2));
+        if (ept->log && !harvest.remaining)
+            ept_log_forget(ept, first, end);
+    }
     owe_clean(ept, harvest.old);
     if (ept->views && ept->write_protects)
-        for_views(ept, first, end, ept_views_sync);
+        ept_follow_views(ept, first, end);
+    ept->log_added = 0;
     *remaining = harvest.remaining;
     return harvest.next - buffer;
 }
@@ -342,7 +353,7 @@ void ept_mark_dirty(struct ept *ept, uint64_t gpa, uint64_t bytes)
         volatile uint64_t *slot = ept_slot_4k(ept, page);
 
         if (*slot & ENTRY_TRACKED) {
-            ept_mark_slot(ept, slot);
+            ept_mark_slot(ept, slot, page);
             ept_views_changed(ept, page, 1);
         }
     }

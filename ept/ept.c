@@ -31,6 +31,7 @@ int ept_init(struct ept *ept, const struct ept_env *env, const struct ept_featur
         .virt_offset = env->virt_offset,
         .valid_access = VALID_ACCESS | (features->exec_only ? VALID_EXEC_ONLY : 0),
         .write_protects = features->accessed_dirty ? 0 : ENTRY_TRACKED,
+        .untracked = features->accessed_dirty ? ENTRY_D : 0,
         .converts = features->ve && features->accessed_dirty ? ENTRY_SUPPRESS_VE : 0,
     };
     ept->features.ve = ept->converts != 0;

@@ -120,10 +120,11 @@ struct ept_view_queued {
 struct ept {
     const struct ept_env *env;
     struct ept_features features;
-    uint64_t root;   /* physical address of the PML4 */
-    uint64_t limit;  /* first guest-physical address that cannot be mapped, bytes */
-    bool flush_owed; /* cached translations may allow more than the tables do */
-    unsigned holds;  /* ept_hold() without ept_release() */
+    uint64_t root;     /* physical address of the PML4 */
+    uint64_t limit;    /* first guest-physical address that cannot be mapped, bytes */
+    bool flush_owed;   /* cached translations may allow more than the tables do */
+    bool log_complete; /* see ept_log_init() */
+    unsigned holds;    /* ept_hold() without ept_release() */
     struct ept_stats stats;
 
     /* Private to ept/. */
@@ -137,6 +138,7 @@ struct ept {
     uint64_t fast_pages; /* the short ways work below this page: limit_pages; 0 with views */
     uint64_t virt_offset;
     uint64_t write_protects; /* the entry bit that withholds write until the first write, or 0 */
+    uint64_t untracked;      /* the entry bit that each leaf has which is not tracked, or 0 */
     uint64_t converts;       /* the entry bit that a leaf which may raise #VE does not have, or 0 */
     volatile uint64_t *pdpt;
     volatile uint64_t ***index; /* [GiB][2 MiB]: the page table; a void table where there is none */
@@ -148,6 +150,10 @@ struct ept {
     uint64_t cache_count;
     uint64_t cache_wanted;
     unsigned limbo_count;
+    uint64_t *log;         /* by page: may be dirty; NULL without a log */
+    uint64_t *log_summary; /* by 2 MiB: whether the log has a page there */
+    uint64_t log_pages;
+    uint64_t log_added; /* addresses, since the last ept_dirty() */
     unsigned queue_count;
     unsigned tracked_count;
     unsigned view_queue_count;
@@ -328,6 +334,24 @@ int ept_track(struct ept *ept, uint64_t gpa, uint64_t pages, bool on);
  */
 int64_t ept_dirty(struct ept *ept, uint64_t gpa, uint64_t pages, uint64_t *buffer,
                   uint64_t capacity, uint64_t *remaining);
+
+/*
+ * Let DIRTY go by a log of the pages whose dirty flags CPUs set, as page-modification logging gives
+ * it (SDM 28.3.6), instead of looking at each page of its range. Only with accessed_dirty.
+ *
+ * memory: ept_log_bytes(pages) bytes, zeroed and 8-byte aligned, in use as long as the EPT. pages:
+ * the log is of pages of gpa 0 to pages * 4 KiB and of their aliases; what is tracked beyond is
+ * looked at. The caller adds what CPUs logged, and sets ept->log_complete before each ept_dirty():
+ * whether every CPU's log was added that may hold a page.
+ */
+uint64_t ept_log_bytes(uint64_t pages);
+void ept_log_init(struct ept *ept, void *memory, uint64_t pages);
+
+/*
+ * Add count guest-physical addresses (page-aligned) that a CPU logged. They may be of aliases, more
+ * than once, or of pages that are not tracked any more.
+ */
+void ept_log_add(struct ept *ept, const uint64_t *gpas, size_t count);
 
 /* The hypervisor wrote [gpa, gpa + bytes) on the guest's behalf: note it where it is tracked. */
 void ept_mark_dirty(struct ept *ept, uint64_t gpa, uint64_t bytes);

@@ -62,7 +62,8 @@ int ept_map(struct ept *ept, uint64_t gpa, uint64_t hpa, uint64_t bytes, unsigne
 {
     const unsigned memtypes = 1 << EPT_MEMTYPE_UC | 1 << EPT_MEMTYPE_WC | 1 << EPT_MEMTYPE_WT |
                               1 << EPT_MEMTYPE_WP | 1 << EPT_MEMTYPE_WB;
-    uint64_t flags = ENTRY_SUPPRESS_VE | ENTRY_LEAF | (uint64_t)memtype << ENTRY_MEMTYPE_SHIFT;
+    uint64_t flags =
+        ENTRY_SUPPRESS_VE | ENTRY_LEAF | ept->untracked | (uint64_t)memtype << ENTRY_MEMTYPE_SHIFT;
     uint64_t bits = entry_access_bits(full);
     uint64_t host = hpa >> EPT_PAGE_SHIFT;
     uint64_t first;

@@ -255,8 +255,46 @@ void ept_alias_destroy(struct ept *ept);
 
 /* Dirty tracking (dirty.c). */
 
-/* A tracked page was written through an entry. */
-void ept_mark_slot(struct ept *ept, volatile uint64_t *slot);
+/* A tracked page was written through the entry of page, which may be an alias. */
+void ept_mark_slot(struct ept *ept, volatile uint64_t *slot, uint64_t page);
+
+/* DIRTY at work. */
+struct ept_harvest {
+    uint64_t *next; /* where the next address goes */
+    uint64_t *end;
+    uint64_t keep; /* all bits but those that a clean page does not have */
+    uint64_t old;  /* the entries that were cleaned, or-ed */
+    uint64_t remaining;
+};
+
+/* Whether an alias of a page that has some is dirty. */
+bool ept_aliases_dirty(const struct ept *ept, uint64_t page);
+
+/* A page with aliases: report it and clean it if any of its addresses is dirty and there is room.
+ */
+void ept_harvest_aliased(struct ept *ept, struct ept_harvest *harvest, volatile uint64_t *slot,
+                         uint64_t page);
+
+/*
+ * With views: where CPUs set dirty flags, before those of [first, end) are looked at: gather them
+ * from the views. Elsewhere, after they were cleared: withhold writes in the views, too.
+ */
+void ept_follow_views(struct ept *ept, uint64_t first, uint64_t end);
+
+/* The log (log.c). */
+
+/* A tracked page, no alias, is dirty: note where to look for it. */
+void ept_log_page(struct ept *ept, uint64_t page);
+
+/* Whether the log knows of all dirty pages up to end, and to ask it is cheaper than to look at
+ * pages entries. */
+bool ept_log_serves(const struct ept *ept, uint64_t end, uint64_t pages);
+
+/* Harvest [first, end) by the log; what does not fit stays in it. */
+void ept_log_harvest(struct ept *ept, struct ept_harvest *harvest, uint64_t first, uint64_t end);
+
+/* No page of [first, end) is dirty. */
+void ept_log_forget(struct ept *ept, uint64_t first, uint64_t end);
 
 /* Views (view_table.c, view.c). */
 

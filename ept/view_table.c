@@ -100,7 +100,7 @@ static void fold_leaves(struct ept *ept, volatile uint64_t *table, uint64_t page
         if (entry & ENTRY_HARDWARE)
             ept->flush_owed = true;
         if (entry & ENTRY_D)
-            ept_mark_slot(ept, ept_slot_4k(ept, page + i));
+            ept_mark_slot(ept, ept_slot_4k(ept, page + i), page + i);
     }
 }
 
@@ -237,7 +237,7 @@ static bool gather_table(struct ept *ept, volatile uint64_t *table, unsigned lev
         if (entry & VIEW_PRIVATE) {
             any |= gather_table(ept, view_child(ept, entry), level - 1, page, page + run);
         } else if (level == 1 && (entry & bits) == bits) {
-            ept_mark_slot(ept, ept_slot_4k(ept, page));
+            ept_mark_slot(ept, ept_slot_4k(ept, page), page);
             entry_clear(slot, ENTRY_D);
             if (entry & ENTRY_HARDWARE)
                 ept->flush_owed = true;

@@ -9,7 +9,8 @@
 #include "ept_views.h"
 
 enum {
-    TLB_MAX = 64
+    TLB_MAX = 64,
+    LOG_MAX = 512, /* entries of a page-modification log */
 };
 
 struct cached {
@@ -194,4 +195,50 @@ void pay(void)
 {
     world_flush();
     tlb_empty();
+}
+
+static void *log_memory;
+static uint64_t logged[LOG_MAX];
+static unsigned logged_count;
+
+void log_open(void)
+{
+    uint64_t pages = chance(80) ? shape->ram : below(shape->ram);
+
+    logged_count = 0;
+    if (!shape->features.accessed_dirty || chance(30))
+        return;
+    log_memory = calloc(1, ept_log_bytes(pages));
+    ept_log_init(EPT, log_memory, pages);
+}
+
+void log_close(void)
+{
+    free(log_memory);
+    log_memory = NULL;
+}
+
+void log_access(uint64_t page, const struct walk *walk, bool write)
+{
+    uint64_t *entry = (uint64_t *)(world_memory() + (walk->at - WORLD_PHYS_BASE));
+
+    if (!shape->features.accessed_dirty)
+        return;
+    if (log_memory && write && !(*entry & ENTRY_D)) {
+        if (logged_count == LOG_MAX)
+            log_drain(true);
+        logged[logged_count++] = page * PAGE;
+    }
+    *entry |= ENTRY_A | (write ? ENTRY_D : 0);
+}
+
+void log_drain(bool all)
+{
+    unsigned count = all ? logged_count : (unsigned)below(logged_count + 1);
+
+    if (!log_memory)
+        return;
+    ept_log_add(EPT, logged + logged_count - count, count);
+    logged_count -= count;
+    EPT->log_complete = !logged_count;
 }

@@ -67,6 +67,16 @@ void tlb_empty(void);
 void tlb_fill(uint64_t page);
 void tlb_check(void);
 
+/*
+ * Page-modification logging: have the EPT keep a log, or not; a CPU sets flags in the leaf of a
+ * page (walk) and logs the address if it is made dirty; add to the EPT's log what CPUs have logged,
+ * all of it or some.
+ */
+void log_open(void);
+void log_close(void);
+void log_access(uint64_t page, const struct walk *walk, bool write);
+void log_drain(bool all);
+
 /* Flush, and empty the caches. */
 void pay(void);
 

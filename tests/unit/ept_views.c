@@ -402,9 +402,7 @@ static void access_in(struct one *one)
     assert_false(access & ~walk.rights);
     if ((access & EPT_ACCESS_W) && model[page].tracked)
         model[primary_of(page)].dirty = 1;
-    if (shape->features.accessed_dirty)
-        *(uint64_t *)(world_memory() + (walk.at - WORLD_PHYS_BASE)) |=
-            ENTRY_A | (access & EPT_ACCESS_W ? ENTRY_D : 0);
+    log_access(page, &walk, access & EPT_ACCESS_W);
 }
 
 bool views_operate(void)

@@ -274,12 +274,20 @@ static void retire_view(uint64_t entry)
     limbo_list[limbo_count++] = at;
 }
 
+/* A leaf that is not tracked is dirty from the beginning, so that no CPU logs it. */
+static void check_dirty(uint64_t entry)
+{
+    if ((entry & HW_LEAF) && !(entry & ENTRY_TRACKED) && the_world.ept.features.accessed_dirty)
+        assert_true(entry & HW_DIRTY);
+}
+
 /* A store to a table of a view's own, or to one that nothing leads to yet. */
 static void judge_view(uint64_t old, uint64_t entry)
 {
     uint64_t changed = old ^ entry;
 
     assert_int_equal(entry & UNUSED_BITS, 0);
+    check_dirty(entry);
     if (!(entry & HW_LEAF))
         assert_int_equal(entry & HW_RESERVED, 0);
     assert_int_not_equal(entry & 3, 2);
@@ -305,6 +313,7 @@ static void judge(volatile uint64_t *slot, uint64_t old, uint64_t entry)
     }
     assert_int_equal(entry & UNUSED_BITS, 0);
     check_suppress(entry);
+    check_dirty(entry);
     if (is_table)
         assert_int_equal(entry & HW_RESERVED, 0);
     /* SDM 28.3.1.1: write without read, and execute alone where the CPU lacks it, are

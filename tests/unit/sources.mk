@@ -29,7 +29,7 @@ UNIT_test_policy_cpuid := hv/policy_cpuid.c
 UNIT_test_policy_msr := hv/policy_msr.c
 UNIT_test_vapic := hv/vapic.c hv/vapic_timer.c
 UNIT_test_mtrr := hv/mtrr.c
-EPT_TESTED := tests/unit/ept_world.c ept/alias.c ept/dirty.c ept/ept.c ept/list.c ept/map.c \
+EPT_TESTED := tests/unit/ept_world.c ept/alias.c ept/dirty.c ept/ept.c ept/list.c ept/log.c ept/map.c \
 	ept/memory.c ept/merge.c ept/protect.c ept/table.c \
 	ept/view.c ept/view_table.c
 UNIT_test_ept := $(EPT_TESTED)
@@ -52,7 +52,7 @@ UNIT_HV_WORLD := tests/unit/hv_world.c hv/view.c hv/flush.c hv/vcpu_calls.c hv/p
 	hv/exit.c hv/exit_cr.c hv/policy_cpuid.c hv/policy_msr.c hv/format.c vmx/caps.c \
 	vmx/controls.c vmx/exits.c vmx/fields.c vmx/entry.c vmx/mitigations.c vmx/check.c \
 	vmx/check_controls.c vmx/check_host.c vmx/check_guest.c vmx/check_segments.c ept/alias.c \
-	ept/dirty.c ept/ept.c ept/list.c ept/map.c ept/memory.c ept/merge.c ept/protect.c ept/table.c \
+	ept/dirty.c ept/ept.c ept/list.c ept/log.c ept/map.c ept/memory.c ept/merge.c ept/protect.c ept/table.c \
 	ept/view.c ept/view_table.c
 UNIT_test_primitives := $(UNIT_HV_WORLD)
 UNIT_FLAGS_test_primitives := -iquote tests/unit/fake_vmx

@@ -57,9 +57,7 @@ static void cpu_access(uint64_t page, unsigned access)
     assert_false(access & ~walk.rights);
     if ((access & EPT_ACCESS_W) && model[page].tracked)
         model[primary_of(page)].dirty = 1;
-    if (shape->features.accessed_dirty)
-        *(uint64_t *)(world_memory() + (walk.at - WORLD_PHYS_BASE)) |=
-            ENTRY_A | (access & EPT_ACCESS_W ? ENTRY_D : 0);
+    log_access(page, &walk, access & EPT_ACCESS_W);
 }
 
 static void set_access(uint64_t first, uint64_t pages, unsigned access)
@@ -324,10 +322,12 @@ static void op_unalias(void)
     }
     if (!went(ept_unalias(EPT, first * PAGE, pages), expected, failures))
         return;
+    /* Several may have been of the same page. */
+    for (uint64_t i = first; i < first + pages; i++)
+        model[model[i].primary].aliases--;
     for (uint64_t i = first; i < first + pages; i++) {
         uint32_t primary = model[i].primary;
 
-        model[primary].aliases--;
         model[i] = (struct page){.primary = NO_PAGE};
         assert_int_equal(ept_alias_count(EPT, (uint64_t)primary * PAGE), model[primary].aliases);
     }
@@ -381,6 +381,14 @@ static void op_dirty(void)
     int64_t result;
 
     op_range(&first, &pages);
+    if (EPT->tracked_count && chance(60)) {
+        struct ept_interval *one = &EPT->tracked[below(EPT->tracked_count)];
+
+        first = one->first + below(chance(50) ? 1 : one->end - one->first);
+        pages = 1 + below(one->end - first);
+        op_first = first;
+        op_end = first + pages;
+    }
     if (first + pages > shape->limit)
         pages = shape->limit - first;
     for (uint64_t i = first; i < first + pages; i++) {
@@ -388,6 +396,7 @@ static void op_dirty(void)
             tracked = false;
     }
     fill_around();
+    log_drain(chance(60));
     result = ept_dirty(EPT, first * PAGE, pages, buffer, capacity, &remaining);
     if (!tracked) {
         assert_int_equal(result, EPT_EINVAL);
@@ -576,6 +585,7 @@ static void live(unsigned operations, unsigned views, struct ept_stats *stats)
 {
     views_open(views);
     world_open(&shape->features, shape->limit * PAGE);
+    log_open();
     tlb_empty();
     centre = 0;
     op_first = 0;
@@ -616,6 +626,7 @@ static void live(unsigned operations, unsigned views, struct ept_stats *stats)
     stats->merges += EPT->stats.merges;
     stats->tables += world->failures;
     views_close();
+    log_close();
     world_close();
 }
 
