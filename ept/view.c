@@ -136,11 +136,32 @@ static void restrict_entry(struct ept_view *view, volatile uint64_t *slot, unsig
     restrict_table(view, view_child(view->ept, *slot), level - 1, first, end, restriction, keep);
 }
 
+/* Leaves of one table. */
+static void restrict_leaves(struct ept *ept, volatile uint64_t *table, uint64_t first, uint64_t end,
+                            unsigned restriction)
+{
+    volatile uint64_t *slot = view_slot(table, first, 1);
+
+    if (ept_has_table(ept, first)) {
+        const volatile uint64_t *base = ept_slot_4k(ept, first);
+
+        for (uint64_t page = first; page < end; page++, slot++, base++)
+            view_put(ept, slot, view_shared_entry(ept, *base, restriction, 1));
+        return;
+    }
+    for (uint64_t page = first; page < end; page++, slot++)
+        view_put(ept, slot, view_shared_entry(ept, view_base_entry(ept, page, 1), restriction, 1));
+}
+
 static void restrict_table(struct ept_view *view, volatile uint64_t *table, unsigned level,
                            uint64_t first, uint64_t end, unsigned restriction, bool keep)
 {
     uint64_t run;
 
+    if (level == 1) {
+        restrict_leaves(view->ept, table, first, end, restriction);
+        return;
+    }
     for (uint64_t page = first; page < end; page += run) {
         run = ept_run(page, end, level);
         restrict_entry(view, view_slot(table, page, level), level, page, page + run, restriction,
@@ -253,22 +274,39 @@ static int reserve(struct ept_view *view, uint64_t first, uint64_t end, unsigned
     return EPT_OK;
 }
 
-/* A page in a table of the view's own, the common case; false if there is none. */
-static bool protect_page(struct ept_view *view, uint64_t page, unsigned access)
+/* The table of the view's own that has the leaf of a page; NULL = there is none. */
+static inline volatile uint64_t *leaf_table(struct ept_view *view, uint64_t page)
 {
     unsigned level;
-    volatile uint64_t *slot = view_walk(view, page, &level);
-    unsigned at = page & (EPT_ENTRIES - 1);
-    volatile uint64_t *table = slot - at;
-    uint64_t neighbours;
+    volatile uint64_t *slot;
 
+    if (view->last_part == page >> PAGES_2M_SHIFT && view->last_table)
+        return view->last_table;
+    slot = view_walk(view, page, &level);
     if (level != 1)
+        return NULL;
+    view->last_part = page >> PAGES_2M_SHIFT;
+    view->last_table = slot - (page & (EPT_ENTRIES - 1));
+    return view->last_table;
+}
+
+/* A page in a table of the view's own, the common case; false if there is none. */
+static inline bool protect_page(struct ept_view *view, uint64_t page, unsigned access)
+{
+    struct ept *ept = view->ept;
+    volatile uint64_t *table = leaf_table(view, page);
+    unsigned at = page & (EPT_ENTRIES - 1);
+    uint64_t entry;
+
+    if (!table)
         return false;
-    if (view_restriction(*slot) == access)
+    if (view_restriction(table[at]) == access)
         return true;
-    view_share(view, slot, page, 1, access);
-    neighbours = (*slot ^ table[at ? at - 1 : 1]) | (*slot ^ table[at ^ (EPT_ENTRIES / 2)]);
-    if (!(neighbours & VIEW_RESTRICTION))
+    entry = view_shared_entry(ept, view_base_entry(ept, page, 1), access, 1);
+    view_put(ept, &table[at], entry);
+    /* Most tables that are not uniform are not so at a glance. */
+    if (!(((entry ^ table[at ? at - 1 : 1]) | (entry ^ table[at ^ (EPT_ENTRIES / 2)])) &
+          VIEW_RESTRICTION))
         queue_push(view, page);
     return true;
 }

@@ -22,6 +22,10 @@ struct ept_view {
     struct ept *ept;       /* NULL: destroyed, or never made */
     struct ept_view *next; /* the EPT's other views */
     uint64_t root;         /* physical address of its PML4 */
+
+    /* Private to ept/: where a page was found last. */
+    uint64_t last_part;            /* its number without the bits below 2 MiB */
+    volatile uint64_t *last_table; /* the view's own table of leaves there, NULL = none */
 };
 
 /* What an address means in a view. */

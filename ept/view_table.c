@@ -3,85 +3,6 @@
  */
 #include "ept/view_table.h"
 
-/* The flags that CPUs set in leaves. */
-#define CPU_FLAGS (ENTRY_A | ENTRY_D)
-
-/* What the EPT has for a page at a level: its entry, or the part of a larger leaf, or nothing. */
-static uint64_t base_entry(const struct ept *ept, uint64_t page, unsigned level)
-{
-    unsigned at;
-    uint64_t entry;
-
-    if (level == VIEW_LEVELS)
-        return ept_phys(ept, ept->pdpt) | ENTRY_TABLE;
-    if (level == 3)
-        return ept->pdpt[page >> PAGES_1G_SHIFT];
-    if (level == 2 && ept_has_dir(ept, page))
-        return *ept_slot_2m(ept, page);
-    entry = *ept_walk(ept, page, &at);
-    if (!(entry & ENTRY_LEAF))
-        return ENTRY_EMPTY;
-    return entry + ((page & (ept_level_pages(at) - 1)) << EPT_PAGE_SHIFT);
-}
-
-/*
- * The entry of a view that shares the EPT's entry base. Where it is a leaf, or not present, it
- * decides itself whether a violation converts to #VE (SDM 25.5.7.1); where it restricts a table,
- * the leaf below does. A tracked leaf begins clean: what was written before is in the EPT's.
- */
-static uint64_t shared_entry(const struct ept *ept, uint64_t base, unsigned restriction,
-                             unsigned level)
-{
-    uint64_t mine = (uint64_t)restriction << VIEW_RESTRICTION_SHIFT;
-
-    if (base & ENTRY_LEAF) {
-        uint64_t bits = base & ENTRY_ACCESS & entry_access_bits(restriction);
-        uint64_t hardware = entry_hardware(ept, base, bits, level);
-        uint64_t kept = ENTRY_ADDRESS | ENTRY_MEMTYPE | ENTRY_LEAF | ENTRY_TRACKED;
-
-        if (ept->features.accessed_dirty && !(base & ENTRY_TRACKED))
-            kept |= CPU_FLAGS;
-        return (base & kept) | (bits & ENTRY_R) | hardware | mine |
-               entry_suppress(ept, bits, entry_full_bits(base), hardware);
-    }
-    if (base & ENTRY_HARDWARE)
-        return (base & ENTRY_ADDRESS) | restriction | mine |
-               (ENTRY_SUPPRESS_VE & ~(restriction ? 0 : ept->converts));
-    return ENTRY_EMPTY | mine;
-}
-
-/*
- * Store what an entry has to be by now. Flags that CPUs set in a leaf stay, unless its tracking
- * begins. Returns whether it was a tracked leaf that is gone and was dirty.
- */
-static bool put(struct ept *ept, volatile uint64_t *slot, uint64_t entry)
-{
-    const uint64_t same = ENTRY_ADDRESS | ENTRY_LEAF | VIEW_PRIVATE;
-    uint64_t old = *slot;
-
-    if (((old ^ entry) & ~CPU_FLAGS) == 0 && (!(entry & ENTRY_LEAF) || !(entry & ~old)))
-        return false;
-    if ((old ^ entry) & same) {
-        old = entry_replace(slot, entry);
-        /* A translation, or the way to one, may be cached only if there was one. */
-        if (old & ENTRY_HARDWARE)
-            ept->flush_owed = true;
-        return (old & ENTRY_TRACKED) && (old & ENTRY_D);
-    }
-    if (entry & ~old & ENTRY_TRACKED) {
-        /* A cached translation that is dirty would hide the next write. */
-        if ((old & ENTRY_D) && (old & ENTRY_HARDWARE))
-            ept->flush_owed = true;
-        entry |= old & ENTRY_A;
-    } else {
-        entry |= old & CPU_FLAGS;
-    }
-    entry_change(slot, old, entry);
-    if (old & ~entry & ENTRY_HARDWARE)
-        ept->flush_owed = true;
-    return false;
-}
-
 /*
  * Before a table of leaves goes: what was written through them is the EPT's. A CPU may still find
  * the table in its paging-structure caches and set a flag in it, so that tracked leaves are emptied
@@ -136,9 +57,12 @@ void view_share(struct ept_view *view, volatile uint64_t *slot, uint64_t page, u
 
     if ((old & VIEW_PRIVATE) && ept->tracked_count)
         fold(ept, view_child(ept, old), page, level - 1);
-    put(ept, slot, shared_entry(ept, base_entry(ept, page, level), restriction, level));
-    if (old & VIEW_PRIVATE)
+    view_put(ept, slot,
+             view_shared_entry(ept, view_base_entry(ept, page, level), restriction, level));
+    if (old & VIEW_PRIVATE) {
+        view->last_table = NULL;
         retire(ept, view_child(ept, old), level - 1);
+    }
 }
 
 void view_split(struct ept_view *view, volatile uint64_t *slot, uint64_t page, unsigned level)
@@ -150,9 +74,10 @@ void view_split(struct ept_view *view, volatile uint64_t *slot, uint64_t page, u
     volatile uint64_t *table = ept_page_take(ept);
 
     for (unsigned i = 0; i < EPT_ENTRIES; i++)
-        entry_init(&table[i], shared_entry(ept, base_entry(ept, page + i * step, level - 1),
-                                           restriction, level - 1));
-    put(ept, slot, ept_phys(ept, table) | ENTRY_TABLE | VIEW_PRIVATE);
+        entry_init(&table[i],
+                   view_shared_entry(ept, view_base_entry(ept, page + i * step, level - 1),
+                                     restriction, level - 1));
+    view_put(ept, slot, ept_phys(ept, table) | ENTRY_TABLE | VIEW_PRIVATE);
     ept->stats.view_tables++;
 }
 
@@ -197,9 +122,9 @@ static bool sync_table(struct ept *ept, volatile uint64_t *table, unsigned level
             dirty |= sync_table(ept, view_child(ept, entry), level - 1, page, page + run);
             continue;
         }
-        dirty |= put(ept, slot,
-                     shared_entry(ept, base_entry(ept, page & ~(size - 1), level),
-                                  view_restriction(entry), level));
+        dirty |= view_put(ept, slot,
+                          view_shared_entry(ept, view_base_entry(ept, page & ~(size - 1), level),
+                                            view_restriction(entry), level));
     }
     return dirty;
 }

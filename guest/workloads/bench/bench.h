@@ -103,6 +103,7 @@ void bench_protn(void);
 void bench_dirty(void);
 void bench_map2(void);
 void bench_vmpup(void);
+void bench_view(void);
 void bench_regions(void);
 
 #endif

@@ -19,6 +19,7 @@ int main(int argc, char **argv)
     bench_dirty();
     bench_map2();
     bench_vmpup();
+    bench_view();
     bench_regions();
     if (!bench_finish())
         return EXIT_FAILURE;
