@@ -99,6 +99,10 @@ static void ring(struct guest *guest, const struct channel_listener *listener)
 
     if (!listener->listens)
         return;
+    if (listener->vector) {
+        vapic_raise(vcpu, listener->vector);
+        return;
+    }
     atomic_store(&vcpu->unparked, true);
     vcpu_wake(vcpu);
 }
@@ -138,6 +142,7 @@ static int64_t add_offer(struct vcpu *vcpu, struct guest *to, const struct chann
     guest_unlock(vcpu);
     if (conflict)
         return -TRAPLINE_EINVAL;
+    atomic_store(&guest->listening, true);
     spin_lock(&channel->lock);
     channel->side[CHANNEL_OFFERER] =
         (struct channel_side){guest, number, {.listens = true, .vcpu = (uint16_t)vcpu->index}};
@@ -268,6 +273,7 @@ static int64_t accept(struct vcpu *vcpu, struct guest *from, uint64_t gpa, uint6
     if (error != EPT_OK)
         return error;
     *pages = *pages << PAGE_SHIFT | offer->access;
+    atomic_store(&vcpu->guest->listening, true);
     spin_lock(&channel->lock);
     channel->side[CHANNEL_ACCEPTOR].number = number;
     channel->side[CHANNEL_ACCEPTOR].listener =
@@ -457,8 +463,10 @@ int64_t channel_listen(struct vcpu *vcpu, struct vmx_regs *regs)
     enum channel_role role;
     int64_t error;
 
-    if (regs->rsi >= guest->vcpu_count || regs->rdx)
+    if (regs->rsi >= guest->vcpu_count || (regs->rdx && regs->rdx < VAPIC_VECTOR_FIRST) ||
+        regs->rdx >= VAPIC_VECTORS)
         return -TRAPLINE_EINVAL;
+    atomic_store(&guest->listening, true);
     if (regs->rdi == TRAPLINE_CHANNEL_OFFERS) {
         spin_lock(&all_channels);
         ends[guest->id].offers = listener;

@@ -77,8 +77,9 @@ struct guest {
     uint64_t block_bytes; /* size of that array */
     uint64_t alias_base;
     uint64_t alias_size;
-    uint32_t features; /* enum trapline_feature */
-    bool direct;       /* its vCPUs have their CPUs' own interrupts */
+    uint32_t features;     /* enum trapline_feature */
+    bool direct;           /* its vCPUs have their CPUs' own interrupts */
+    atomic_bool listening; /* other guests may wake its vCPUs: channels */
 
     struct spinlock lock; /* guards ept, pool and vcpus_started: guest_lock() in flush.h */
     uint32_t leaf_barred; /* enum guest_leaf_bar; under the lock */

@@ -316,6 +316,8 @@ static bool may_act(struct vcpu *vcpu)
 /* Nobody is left who could wake anybody: the one who goes to sleep last sees it. */
 static bool all_stuck(const struct guest *guest)
 {
+    if (atomic_load(&guest->listening))
+        return false;
     for (unsigned i = 0; i < guest->vcpu_count; i++) {
         if (may_act(guest->vcpus[i]))
             return false;
