@@ -3,6 +3,7 @@
 #include "hv/channel.h"
 #include "hv/flush.h"
 #include "hv/guest.h"
+#include "hv/multi.h"
 #include "hv/primitives.h"
 #include "hv/vcpu.h"
 #include "hv/vcpu_calls.h"
@@ -63,10 +64,8 @@ static int64_t hc_stats(struct vcpu *vcpu, struct vmx_regs *regs)
 /* The call is finished: give the guest its result. */
 static inline uintptr_t complete(struct vcpu *vcpu, int64_t result)
 {
-    if (__builtin_expect(result != HYPERCALL_AGAIN, 1)) {
-        vcpu->context.regs.rax = (uint64_t)result;
-        vcpu_skip_instruction();
-    }
+    vcpu->context.regs.rax = (uint64_t)result;
+    vcpu_skip_instruction();
     return (uintptr_t)&vcpu->context;
 }
 
@@ -83,14 +82,36 @@ static uintptr_t fast_nop(struct vcpu *vcpu)
         return complete(vcpu, function(vcpu, &vcpu->context.regs));                                \
     }
 
+/* A primitive, under the lock; what it owes is paid before the guest goes on. */
+#define FAST_LOCKED(name, function)                                                                \
+    static uintptr_t fast_##name(struct vcpu *vcpu)                                                \
+    {                                                                                              \
+        guest_lock(vcpu);                                                                          \
+        return complete(vcpu, flush_and_unlock(vcpu, function(vcpu, &vcpu->context.regs)));        \
+    }
+
+/* One that may want to go on after the timer had its chance, and pays at the end. */
+static uintptr_t fast_protn(struct vcpu *vcpu)
+{
+    int64_t result;
+
+    guest_lock(vcpu);
+    result = primitive_protn(vcpu, &vcpu->context.regs);
+    if (result != HYPERCALL_AGAIN)
+        return complete(vcpu, flush_and_unlock(vcpu, result));
+    vcpu->guest->leaf_barred |= LEAF_BAR_OWES;
+    guest_unlock(vcpu);
+    return (uintptr_t)&vcpu->context;
+}
+
 FAST(trap, primitive_trap)
-FAST(prot1, primitive_prot1)
-FAST(protn, primitive_protn)
-FAST(unprot, primitive_unprot)
-FAST(dirty, primitive_dirty)
-FAST(map2, primitive_map2)
-FAST(unmap2, primitive_unmap2)
-FAST(track, primitive_track)
+FAST_LOCKED(prot1, primitive_prot1)
+FAST_LOCKED(unprot, primitive_unprot)
+FAST_LOCKED(dirty, primitive_dirty)
+FAST_LOCKED(map2, primitive_map2)
+FAST_LOCKED(unmap2, primitive_unmap2)
+FAST_LOCKED(track, primitive_track)
+FAST_LOCKED(multi, multi_call)
 FAST(print, hc_print)
 FAST(stats, hc_stats)
 FAST(vcpu_start, vcpu_call_start)
@@ -102,8 +123,8 @@ FAST(ring, channel_ring)
 FAST(listen, channel_listen)
 FAST(view_create, view_create)
 FAST(view_destroy, view_destroy)
-FAST(view_prot, view_prot)
-FAST(view_protn, view_protn)
+FAST_LOCKED(view_prot, view_prot)
+FAST_LOCKED(view_protn, view_protn)
 FAST(view_switch, view_switch)
 
 static uintptr_t slow_exit(struct vcpu *vcpu)
@@ -134,7 +155,7 @@ hypercall_fast_function *const hypercall_fast_functions[TRAPLINE_HC_COUNT] = {
     [TRAPLINE_HC_PARK] = fast_park,
     [TRAPLINE_HC_UNPARK] = fast_unpark,
     [TRAPLINE_HC_DOORBELL] = slow_exit,
-    [TRAPLINE_HC_MULTI] = slow_exit,
+    [TRAPLINE_HC_MULTI] = fast_multi,
     [TRAPLINE_HC_VIEW_CREATE] = fast_view_create,
     [TRAPLINE_HC_VIEW_DESTROY] = fast_view_destroy,
     [TRAPLINE_HC_VIEW_PROT] = fast_view_prot,

@@ -8,7 +8,6 @@
 #include "hv/guest.h"
 #include "hv/primitives.h"
 #include "hv/vcpu.h"
-#include "hv/vmx_setup.h"
 #include "vmx/entry.h"
 #include "vmx/exits.h"
 #include "vmx/instructions.h"
@@ -18,7 +17,7 @@ _Static_assert(VMX_LEAF_CALLS == TRAPLINE_HC_MULTI + 1, "the table below");
 static inline void flush(struct vcpu *vcpu)
 {
     vcpu->stats.flushes++;
-    invept_by(vmx_setup.invept_type, &vcpu->flush);
+    invept_by((enum invept_type)vcpu->guest->flush_type, &vcpu->flush);
 }
 
 VMX_LEAF static uint64_t leaf_prot1(uint64_t page, uint64_t access, uint64_t unused,
@@ -61,6 +60,58 @@ VMX_LEAF static uint64_t leaf_unprot(uint64_t page, uint64_t pages, uint64_t unu
     return 0;
 }
 
+/*
+ * A list at its place behind the trap area, of calls on single pages alone. A list that is declined
+ * in its middle begins anew the long way, which comes to the same: each call says what its page is
+ * to have, and nobody else sees the EPT meanwhile.
+ */
+VMX_LEAF static uint64_t leaf_multi(uint64_t list, uint64_t count, uint64_t unused,
+                                    struct vmx_context *context)
+{
+    struct vcpu *vcpu = (struct vcpu *)context;
+    struct guest *guest = vcpu->guest;
+    struct ept *ept = &guest->ept;
+    volatile struct trapline_call *call = (void *)((char *)vcpu->trap_area + TRAPLINE_MULTI_AREA);
+    bool owed = false;
+
+    (void)unused;
+    if (!vcpu->trap_area || list != vcpu->trap_area_at + TRAPLINE_MULTI_AREA ||
+        count > TRAPLINE_MULTI_MAX || !spin_try_lock(&guest->lock))
+        return TRAPLINE_HC_MULTI;
+    if (guest->leaf_barred || ept->tracked_count)
+        goto decline;
+    for (; count; count--, call++) {
+        uint64_t number = call->number, gpa = call->argument[0], second = call->argument[1];
+
+        if (number == TRAPLINE_HC_PROT1) {
+            if (second > EPT_ACCESS_RWX || !ept_fast_lower(ept, gpa, second))
+                goto decline;
+            owed = true;
+        } else {
+            bool cached;
+
+            if (number != TRAPLINE_HC_UNPROT || second != 1 || !ept_fast_raise(ept, gpa, &cached))
+                goto decline;
+            owed |= cached;
+        }
+        call->result = 0;
+        call->second = call->argument[2];
+    }
+    if (owed)
+        flush(vcpu);
+    spin_unlock(&guest->lock);
+    vcpu->stats.hypercalls[TRAPLINE_HC_MULTI]++;
+    return 0;
+
+decline:
+    if (owed) {
+        ept->flush_owed = true;
+        guest->leaf_barred |= LEAF_BAR_OWES;
+    }
+    spin_unlock(&guest->lock);
+    return TRAPLINE_HC_MULTI;
+}
+
 /* The calls that are never plain. */
 #define DECLINE(name, number)                                                                      \
     VMX_LEAF static uint64_t decline_##name(uint64_t rdi, uint64_t rsi, uint64_t rdx,              \
@@ -86,7 +137,6 @@ DECLINE(vcpu_start, TRAPLINE_HC_VCPU_START)
 DECLINE(park, TRAPLINE_HC_PARK)
 DECLINE(unpark, TRAPLINE_HC_UNPARK)
 DECLINE(doorbell, TRAPLINE_HC_DOORBELL)
-DECLINE(multi, TRAPLINE_HC_MULTI)
 
 vmx_leaf_function *const vmx_leaf_calls[VMX_LEAF_CALLS] = {
     [TRAPLINE_HC_TRAP] = decline_trap,         [TRAPLINE_HC_PROT1] = leaf_prot1,
@@ -96,7 +146,7 @@ vmx_leaf_function *const vmx_leaf_calls[VMX_LEAF_CALLS] = {
     [TRAPLINE_HC_PRINT] = decline_print,       [TRAPLINE_HC_EXIT] = decline_exit,
     [TRAPLINE_HC_STATS] = decline_stats,       [TRAPLINE_HC_VCPU_START] = decline_vcpu_start,
     [TRAPLINE_HC_PARK] = decline_park,         [TRAPLINE_HC_UNPARK] = decline_unpark,
-    [TRAPLINE_HC_DOORBELL] = decline_doorbell, [TRAPLINE_HC_MULTI] = decline_multi,
+    [TRAPLINE_HC_DOORBELL] = decline_doorbell, [TRAPLINE_HC_MULTI] = leaf_multi,
 };
 
 /*

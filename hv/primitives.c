@@ -49,6 +49,7 @@ int64_t primitive_trap(struct vcpu *vcpu, struct vmx_regs *regs)
     }
     guest_lock(vcpu); /* others note in it what they raise */
     vcpu->trap_area = at;
+    vcpu->trap_area_at = area;
     vcpu->raised_words = 0;
     if (guest->ept.converts) {
         if (at) {
@@ -68,14 +69,13 @@ int64_t primitive_prot1(struct vcpu *vcpu, struct vmx_regs *regs)
 
     if (access > EPT_ACCESS_RWX)
         return -TRAPLINE_EINVAL;
-    guest_lock(vcpu);
     if (__builtin_expect(ept_fast_lower(ept, page, access), 1)) {
         ept->flush_owed = true;
-        return flush_and_unlock(vcpu, 0);
+        return 0;
     }
     if (raised_by(access))
         raised_note(vcpu, page, 1);
-    return flush_and_unlock(vcpu, ept_protect(ept, page, 1, (unsigned)access));
+    return ept_protect(ept, page, 1, (unsigned)access);
 }
 
 int64_t primitive_unprot(struct vcpu *vcpu, struct vmx_regs *regs)
@@ -83,25 +83,20 @@ int64_t primitive_unprot(struct vcpu *vcpu, struct vmx_regs *regs)
     struct ept *ept = &vcpu->guest->ept;
     bool cached;
 
-    guest_lock(vcpu);
     raised_note(vcpu, regs->rdi, regs->rsi);
-    if (__builtin_expect(regs->rsi == 1 && ept_fast_raise(ept, regs->rdi, &cached), 1)) {
-        guest_unlock(vcpu); /* raising owes no flush */
-        return 0;
-    }
-    return flush_and_unlock(vcpu, ept_unprotect(ept, regs->rdi, regs->rsi));
+    if (__builtin_expect(regs->rsi == 1 && ept_fast_raise(ept, regs->rdi, &cached), 1))
+        return 0; /* raising owes no flush */
+    return ept_unprotect(ept, regs->rdi, regs->rsi);
 }
 
 int64_t primitive_track(struct vcpu *vcpu, struct vmx_regs *regs)
 {
     if (regs->rdx > 1)
         return -TRAPLINE_EINVAL;
-    guest_lock(vcpu);
     if (channel_maps(vcpu->guest, regs->rdi, regs->rsi) ||
         (regs->rdx == 1 && channel_shares_writes(vcpu->guest, regs->rdi, regs->rsi)))
-        return flush_and_unlock(vcpu, -TRAPLINE_EINVAL);
-    return flush_and_unlock(vcpu,
-                            ept_track(&vcpu->guest->ept, regs->rdi, regs->rsi, regs->rdx == 1));
+        return -TRAPLINE_EINVAL;
+    return ept_track(&vcpu->guest->ept, regs->rdi, regs->rsi, regs->rdx == 1);
 }
 
 int64_t primitive_map2(struct vcpu *vcpu, struct vmx_regs *regs)
@@ -114,17 +109,14 @@ int64_t primitive_map2(struct vcpu *vcpu, struct vmx_regs *regs)
     if (alias < guest->alias_base || alias - guest->alias_base >= guest->alias_size ||
         pages > (guest->alias_size - (alias - guest->alias_base)) >> PAGE_SHIFT)
         return -TRAPLINE_EINVAL;
-    guest_lock(vcpu);
     if (regs->rdi >= guest->alias_base && channel_maps(guest, regs->rdi, pages))
-        return flush_and_unlock(vcpu, -TRAPLINE_EINVAL);
-    return flush_and_unlock(vcpu,
-                            ept_alias(&guest->ept, regs->rdi, pages, alias, (unsigned)regs->r10));
+        return -TRAPLINE_EINVAL;
+    return ept_alias(&guest->ept, regs->rdi, pages, alias, (unsigned)regs->r10);
 }
 
 int64_t primitive_unmap2(struct vcpu *vcpu, struct vmx_regs *regs)
 {
-    guest_lock(vcpu);
-    return flush_and_unlock(vcpu, ept_unalias(&vcpu->guest->ept, regs->rdi, regs->rsi));
+    return ept_unalias(&vcpu->guest->ept, regs->rdi, regs->rsi);
 }
 
 /*
@@ -168,16 +160,15 @@ int64_t primitive_dirty(struct vcpu *vcpu, struct vmx_regs *regs)
         return -TRAPLINE_EINVAL;
     if (capacity > pages)
         capacity = pages; /* there cannot be more */
-    guest_lock(vcpu);
     if (capacity > guest->ram_size / sizeof(uint64_t) || buffer >= guest->ram_size ||
         !guest_may_access(guest, buffer, capacity * sizeof(uint64_t), EPT_ACCESS_W))
-        return flush_and_unlock(vcpu, -TRAPLINE_EFAULT);
+        return -TRAPLINE_EFAULT;
     count = harvest(guest, page, pages, buffer, capacity, &remaining);
     if (count > 0)
         ept_mark_dirty(&guest->ept, buffer, (uint64_t)count * sizeof(uint64_t));
     if (count >= 0)
         regs->rdx = remaining;
-    return flush_and_unlock(vcpu, count);
+    return count;
 }
 
 /*

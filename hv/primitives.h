@@ -15,7 +15,13 @@
     (INTERRUPTION_VALID | EVENT_HARDWARE_EXCEPTION << INTERRUPTION_TYPE_SHIFT |                    \
      TRAPLINE_VECTOR_TRAP)
 
+/* Takes the guest's lock where it needs it. */
 hypercall_function primitive_trap;
+
+/*
+ * With the guest's lock, which the caller takes, and then pays what is owed (flush_and_unlock()).
+ * HYPERCALL_AGAIN from PROTN: unlock without paying.
+ */
 hypercall_function primitive_prot1;
 hypercall_function primitive_protn;
 hypercall_function primitive_unprot;
@@ -29,6 +35,10 @@ hypercall_function primitive_track;
  * back to it. True: there was one. The caller has the guest's lock.
  */
 bool protn_abandon(struct vcpu *vcpu);
+
+/* PROTN of a list of at most PROTN_CHUNK pages or of one range in one slice; else HYPERCALL_AGAIN,
+ * with nothing changed. */
+hypercall_function protn_short;
 
 /*
  * An EPT violation on the fast tier (vmx/entry.h): retry or TRAP. Returns what

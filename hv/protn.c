@@ -291,44 +291,48 @@ static __attribute__((noinline)) int64_t protn_long(struct vcpu *vcpu, struct vm
 
             if (!try_again(vcpu, regs, error)) {
                 regs->rdx = bad;
-                return flush_and_unlock(vcpu, error);
+                return error;
             }
         } else if (p->index == p->count && p->phase == PROTN_APPLY) {
             protn_end(vcpu);
-            return flush_and_unlock(vcpu, 0);
+            return 0;
         } else if (p->index == p->count) {
             p->phase = PROTN_APPLY;
             p->index = 0;
         }
         /* A short list is done in one exit; a long one lets the timer in after each chunk. */
-        if (p->pause || p->count * entry_bytes(p->form) > sizeof(vcpu->protn_buffer->pages)) {
-            vcpu->guest->leaf_barred |= LEAF_BAR_OWES;
-            guest_unlock(vcpu);
+        if (p->pause || p->count * entry_bytes(p->form) > sizeof(vcpu->protn_buffer->pages))
             return HYPERCALL_AGAIN;
-        }
     }
+}
+
+int64_t protn_short(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    int64_t error = protn_check(vcpu, regs);
+
+    if (error)
+        regs->rdx = 0;
+    if (error || !regs->rsi)
+        return error;
+    if (raised_by(regs->rdx & EPT_ACCESS_RWX))
+        raised_note_all(vcpu);
+    if (regs->rdx & TRAPLINE_LIST_RANGES)
+        return regs->rsi == 1 ? protn_one(vcpu, regs) : HYPERCALL_AGAIN;
+    return regs->rsi <= PROTN_CHUNK ? protn_few(vcpu, regs) : HYPERCALL_AGAIN;
 }
 
 int64_t primitive_protn(struct vcpu *vcpu, struct vmx_regs *regs)
 {
     int64_t error;
 
-    guest_lock(vcpu);
-    if (goes_on(&vcpu->protn, regs))
+    if (goes_on(&vcpu->protn, regs)) {
+        if (raised_by(vcpu->protn.access))
+            raised_note_all(vcpu);
         return protn_long(vcpu, regs);
-    error = protn_check(vcpu, regs);
-    if (error)
-        regs->rdx = 0;
-    if (error || !regs->rsi)
-        return flush_and_unlock(vcpu, error);
-    if (raised_by(regs->rdx & EPT_ACCESS_RWX))
-        raised_note_all(vcpu);
-    if (regs->rdx & TRAPLINE_LIST_RANGES)
-        error = regs->rsi == 1 ? protn_one(vcpu, regs) : HYPERCALL_AGAIN;
-    else
-        error = regs->rsi <= PROTN_CHUNK ? protn_few(vcpu, regs) : HYPERCALL_AGAIN;
+    }
+    error = protn_short(vcpu, regs);
     if (error != HYPERCALL_AGAIN)
-        return flush_and_unlock(vcpu, error);
+        return error;
     protn_abandon(vcpu);
     protn_begin(vcpu, regs);
     return protn_long(vcpu, regs);

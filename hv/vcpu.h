@@ -121,6 +121,7 @@ struct vcpu {
     atomic_uint senders;  /* CPUs that look at attached to send it an interrupt */
 
     struct trapline_trap_area *trap_area; /* in guest RAM; NULL = no handler registered */
+    uint64_t trap_area_at;                /* its guest-physical address */
     uint32_t raised_words;                /* bit n: word n of its raised[] is not 0 */
     struct protn_progress protn;
     struct protn_buffer *protn_buffer;

@@ -174,12 +174,11 @@ int64_t view_prot(struct vcpu *vcpu, struct vmx_regs *regs)
 
     if (access > EPT_ACCESS_RWX)
         return -TRAPLINE_EINVAL;
-    guest_lock(vcpu);
     view = find(vcpu->guest, number);
     if (!view)
-        return flush_and_unlock(vcpu, no_view(number));
+        return no_view(number);
     note_raise(vcpu, view, regs->rdi, regs->rsi, access);
-    return flush_and_unlock(vcpu, ept_view_protect(view, regs->rdi, regs->rsi, (unsigned)access));
+    return ept_view_protect(view, regs->rdi, regs->rsi, (unsigned)access);
 }
 
 /* The ranges of a VIEW_PROTN, whichever form the list has. */
@@ -254,7 +253,6 @@ int64_t view_protn(struct vcpu *vcpu, struct vmx_regs *regs)
     struct ept_view *view;
     int64_t error;
 
-    guest_lock(vcpu);
     view = find(guest, number);
     error = view ? check_list(vcpu, regs) : no_view(number);
     if (!error) {
@@ -270,7 +268,7 @@ int64_t view_protn(struct vcpu *vcpu, struct vmx_regs *regs)
     }
     if (error)
         regs->rdx = bad;
-    return flush_and_unlock(vcpu, error);
+    return error;
 }
 
 int64_t view_switch(struct vcpu *vcpu, struct vmx_regs *regs)

@@ -37,9 +37,11 @@ void view_init_vmcs(const struct vcpu *vcpu);
 
 hypercall_function view_create;
 hypercall_function view_destroy;
+hypercall_function view_switch;
+
+/* With the guest's lock, which the caller takes, and then pays what is owed. */
 hypercall_function view_prot;
 hypercall_function view_protn;
-hypercall_function view_switch;
 
 /*
  * VM exit by VMFUNC: #UD for a function that there is not, #GP for a view that there is not. True:

@@ -57,6 +57,9 @@ struct vcpu_local {
     char *exception_stack_top;
     uint64_t gdt[VCPU_GDT_SLOTS];
     struct tss tss;
+    /* For prot1_unprot(), where a MULTI list is quickest: the list and its address. */
+    struct trapline_call multi[2] __attribute__((aligned(TRAPLINE_MULTI_AREA)));
+    struct trapline_call *multi_list;
 } __attribute__((aligned(TRAPLINE_PAGE_SIZE)));
 
 /* A vCPU of a guest that has several, but for the first: built behind the image. */

@@ -46,7 +46,7 @@ UNIT_FLAGS_test_ept_random := -DEPT_RECORD_STORES
 # hv_world.h: the exit handlers over a VMCS that is an array.
 UNIT_HV_WORLD := tests/unit/hv_world.c hv/view.c hv/flush.c hv/vcpu_calls.c hv/primitives.c hv/protn.c hv/hypercall.c hv/leaf.c hv/guest.c hv/vcpu.c \
 	hv/guest_print.c \
-	hv/raised.c \
+	hv/raised.c hv/multi.c \
 	hv/channel.c \
 	hv/interrupt.c hv/direct.c hv/vapic.c hv/vapic_timer.c \
 	hv/exit.c hv/exit_cr.c hv/policy_cpuid.c hv/policy_msr.c hv/format.c vmx/caps.c \
@@ -72,3 +72,5 @@ UNIT_FLAGS_test_interrupt := -iquote tests/unit/fake_vmx
 UNIT_FLAGS_test_exit_cr := -iquote tests/unit/fake_vmx
 UNIT_test_raised := $(UNIT_HV_WORLD)
 UNIT_FLAGS_test_raised := -iquote tests/unit/fake_vmx
+UNIT_test_multi := $(UNIT_HV_WORLD)
+UNIT_FLAGS_test_multi := -iquote tests/unit/fake_vmx

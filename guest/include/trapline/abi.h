@@ -93,7 +93,15 @@ struct trapline_range {
     uint64_t pages; /* at least 1 */
 };
 
-/* One call of a MULTI list, which is in RAM that the guest may read and write. */
+/*
+ * One call of a MULTI list, which is in RAM that the guest may read and write, or in the page of
+ * the calling vCPU's trap area, behind the structure; at TRAPLINE_MULTI_AREA of it, it is quickest.
+ */
+enum {
+    TRAPLINE_MULTI_MAX = 32,    /* calls in a list */
+    TRAPLINE_MULTI_AREA = 2048, /* bytes */
+};
+
 struct trapline_call {
     uint64_t number; /* enum trapline_hypercall: a primitive */
     uint64_t argument[4];

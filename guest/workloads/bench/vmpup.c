@@ -40,6 +40,16 @@ TRAP_LEAN_HANDLER static void appel1_handler(struct trapline_fault *fault)
     unprotected = page;
 }
 
+/* The same with both calls in one exit. */
+TRAP_LEAN_HANDLER static void appel1_multi_handler(struct trapline_fault *fault)
+{
+    char *const page = trap_page(fault);
+
+    faults_left--;
+    prot1_unprot(unprotected, TRAPLINE_NONE, page);
+    unprotected = page;
+}
+
 TRAP_LEAN_HANDLER static void appel2_handler(struct trapline_fault *fault)
 {
     faults_left--;
@@ -173,6 +183,9 @@ void bench_vmpup(void)
     protn_range(region, PAGES, TRAPLINE_NONE);
     unprotected = region + PAGES * PAGE; /* on the first fault, a page that nobody writes to */
     run("vmpup.appel1", appel1_handler, reset_faults, run_appel1, NULL);
+    protn_range(region, PAGES, TRAPLINE_NONE);
+    unprotected = region + PAGES * PAGE;
+    run("vmpup.appel1.multi", appel1_multi_handler, reset_faults, run_appel1, NULL);
     run("vmpup.appel2", appel2_handler, reset_faults, run_appel2, NULL);
     bench_rate();
 
