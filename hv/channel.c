@@ -2,6 +2,7 @@
 
 #include "hv/flush.h"
 #include "hv/guest.h"
+#include "hv/interrupt.h"
 #include "hv/machine.h"
 #include "hv/memory.h"
 #include "hv/vcpu.h"
@@ -99,12 +100,10 @@ static void ring(struct guest *guest, const struct channel_listener *listener)
 
     if (!listener->listens)
         return;
-    if (listener->vector) {
-        vapic_raise(vcpu, listener->vector);
-        return;
-    }
     atomic_store(&vcpu->unparked, true);
     vcpu_wake(vcpu);
+    if (listener->vector)
+        vapic_raise(vcpu, listener->vector);
 }
 
 /* Whether a range has pages that the guest tracks; with its lock. */
@@ -138,6 +137,7 @@ static int64_t add_offer(struct vcpu *vcpu, struct guest *to, const struct chann
     if (!conflict) {
         ends[guest->id].end[number] = *end;
         ends[guest->id].end[number].channel = channel;
+        atomic_store(&guest->listening, true);
     }
     guest_unlock(vcpu);
     if (conflict)
@@ -272,6 +272,7 @@ static int64_t accept(struct vcpu *vcpu, struct guest *from, uint64_t gpa, uint6
     flush_and_unlock(vcpu, error);
     if (error != EPT_OK)
         return error;
+    atomic_store(&guest->listening, true);
     *pages = *pages << PAGE_SHIFT | offer->access;
     atomic_store(&vcpu->guest->listening, true);
     spin_lock(&channel->lock);

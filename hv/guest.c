@@ -11,6 +11,7 @@
 #include "hv/vcpu.h"
 #include "hv/view.h"
 #include "hv/vmx_setup.h"
+#include "vmx/x86.h"
 
 enum {
     TABLE_BUDGET_SHIFT = 6, /* the default budget is this fraction of RAM ... */
@@ -261,6 +262,7 @@ static bool begin_vcpus(struct guest *guest)
     guest->vcpu_count = guest->config->vcpus;
     atomic_store(&guest->vcpus_left, guest->vcpu_count);
     guest->vcpus_started = 1;
+    guest->leaf_barred = 0;
     return true;
 }
 
@@ -271,6 +273,7 @@ static bool begin(struct guest *guest)
 
     guest->holder = NULL;
     guest->line_length = 0;
+    atomic_store(&guest->listening, false);
     atomic_store(&guest->time_used, 0);
     atomic_fetch_add(&guest->flush_gen, 1); /* so that the first load of each vCPU flushes */
     if (!reserve(guest)) {
@@ -443,7 +446,11 @@ bool guest_run_again(struct guest *guest)
     keep_stats(guest);
     guest->runs++;
     if (guest->runs < guest->config->repeat) {
-        if (begin(guest))
+        uint64_t start = rdtsc();
+        bool begun = begin(guest);
+
+        guest->start_ticks += rdtsc() - start;
+        if (begun)
             return true;
         ksnprintf(guest->stop_reason, sizeof(guest->stop_reason), "run %u could not begin",
                   guest->runs + 1);

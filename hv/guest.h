@@ -102,6 +102,8 @@ struct guest {
     unsigned runs;         /* that are over */
     unsigned failures;     /* runs that did not end with exit code 0 */
     struct ept_stats past; /* of the runs before this one */
+    uint64_t start_ticks;  /* what making it anew took in all */
+    uint64_t end_ticks;    /* what giving it back took in all */
 
     uint64_t denials[DENIAL_COUNT];
     struct spinlock print_lock; /* guards what follows */

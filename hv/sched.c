@@ -74,12 +74,15 @@ static void take_arrivals(struct cpu *cpu)
 static void retire(struct vcpu *vcpu)
 {
     struct guest *guest = vcpu->guest;
+    uint64_t start;
 
     vcpu_unload(vcpu);
     if (atomic_fetch_sub(&guest->vcpus_left, 1) != 1)
         return;
+    start = rdtsc();
     channel_guest_ends(guest);
     guest_release(guest);
+    guest->end_ticks += rdtsc() - start;
     if (guest_run_again(guest)) {
         for (unsigned i = 0; i < guest->vcpu_count; i++)
             sched_hand_over(guest->vcpus[i]);

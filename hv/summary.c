@@ -105,6 +105,10 @@ static void print_guest(struct guest *guest)
             "merges\n",
             (ull)sum.exits, (ull)sum.traps, (ull)sum.flushes, (ull)sum.ipis,
             (ull)guest->ept.stats.splits, (ull)guest->ept.stats.merges);
+    if (guest->config->repeat > 1)
+        kprintf("trapline:   to start it again took %llu ticks, to give it back %llu\n",
+                (ull)(guest->start_ticks / (guest->config->repeat - 1)),
+                (ull)(guest->end_ticks / guest->runs));
     for (unsigned v = 0; guest->vcpu_count > 1 && v < guest->vcpu_count; v++)
         print_vcpu(guest->vcpus[v]);
     print_counts(guest);

@@ -18,6 +18,7 @@
 #include "hv/console.h"
 #include "hv/cpu.h"
 #include "hv/dump.h"
+#include "hv/flush.h"
 #include "hv/hypercall.h"
 #include "hv/machine.h"
 #include "hv/memory.h"
@@ -42,18 +43,19 @@ unsigned fake_vmwrites;
 struct vmx_setup vmx_setup;
 uint64_t cpu_tsc_per_ms = 1000000;
 
-static struct handover_guest config;
+static struct handover_guest configs[WORLD_GUESTS];
 static struct cpu world_cpu;
 static void *channels_memory; /* the machine's, not a guest's */
 static struct vcpu nobody;    /* whose turn it is when the guest's is over */
 
 /* What the CPU has cached since the last INVEPT. */
-static struct {
+struct cached {
     uint8_t hardware, dirty, level;
     uint64_t hpa;
-} cache[WORLD_WATCHED];
+};
+static struct cached caches[WORLD_GUESTS][WORLD_WATCHED];
 
-static struct snapshot latest; /* what check_cache() saw */
+static struct snapshot latest[WORLD_GUESTS]; /* what check_cache() saw */
 
 static struct {
     void *memory;
@@ -225,8 +227,10 @@ bool apic_pending(void)
 
 void cpu_kick(struct cpu *cpu)
 {
-    (void)cpu;
-    fail_msg("an NMI to another CPU, and there is none");
+    if (!world.remote || world.remote->cpu != cpu)
+        fail_msg("an NMI to another CPU, and there is none");
+    world.kicks++;
+    flush_catch_up(world.remote); /* what its NMI handler does */
 }
 
 void cpu_wake(struct cpu *cpu)
@@ -267,9 +271,14 @@ void vmx_exit_stub_verw(void)
 void fake_invept(enum invept_type type, uint64_t eptp)
 {
     assert_int_equal(type, INVEPT_SINGLE_CONTEXT);
-    assert_int_equal(eptp, ept_pointer(&world.guest->ept));
     world.invepts++;
-    memset(cache, 0, sizeof(cache));
+    for (unsigned i = 0; i < guest_count; i++) {
+        if (eptp != ept_pointer(&guests[i]->ept))
+            continue;
+        memset(caches[i], 0, sizeof(caches[i]));
+        return;
+    }
+    fail_msg("INVEPT for an EPTP that is nobody's");
 }
 
 void fake_invvpid(enum invvpid_type type, uint16_t vpid)
@@ -327,12 +336,14 @@ static struct page_state look(unsigned index)
 /* What the CPU may have cached of a page from now on. */
 static void fill_cache(unsigned index, const struct page_state *now)
 {
-    latest.pages[index] = *now;
+    struct cached *cache = caches[world.guest->id];
+
+    latest[world.guest->id].pages[index] = *now;
     /* How the tables hold a page, and with it whether it must not be executed, is not what it is.
      */
-    latest.pages[index].level = 0;
+    latest[world.guest->id].pages[index].level = 0;
     if (vmx_setup.ept.nx_huge)
-        latest.pages[index].hardware &= ~EPT_ACCESS_X;
+        latest[world.guest->id].pages[index].hardware &= ~EPT_ACCESS_X;
     cache[index].hardware |= now->hardware;
     cache[index].hpa = now->hpa;
     cache[index].level = now->level;
@@ -353,6 +364,41 @@ static void cache_written(uint64_t gpa)
 
 /* The world. */
 
+static void create_guest(const struct world_options *options, unsigned id)
+{
+    configs[id] = (struct handover_guest){
+        .memory = options->ram,
+        .table_budget = options->budget * PAGE,
+        .vcpus = options->vcpus ? options->vcpus : 1,
+        .entry = RIP,
+        .repeat = options->repeat ? options->repeat : 1,
+    };
+    snprintf(configs[id].name, sizeof(configs[id].name), id ? "test-%u" : "test", id);
+    guests[id] = guest_create(&configs[id], id);
+    if (!guests[id])
+        fail_msg("%s", world.console);
+    for (unsigned i = 0; i < guests[id]->vcpu_count; i++) {
+        guests[id]->vcpus[i]->cpu = &world_cpu;
+        guests[id]->vcpus[i]->slice_end = UINT64_MAX; /* its slice never ends */
+    }
+}
+
+void world_run_elsewhere(unsigned guest)
+{
+    static struct cpu elsewhere;
+
+    world.remote = guests[guest]->vcpus[0];
+    world.remote->cpu = &elsewhere;
+    atomic_store(&world.remote->loaded, true);
+    flush_catch_up(world.remote);
+}
+
+void world_enter(unsigned guest)
+{
+    world.guest = guests[guest];
+    world_turn(0);
+}
+
 void world_open(const struct world_options *options)
 {
     for (unsigned i = 0; i < ALLOCATIONS; i++) { /* what a test that failed left behind */
@@ -363,7 +409,7 @@ void world_open(const struct world_options *options)
     world_cpu = (struct cpu){.self = &world_cpu, .current = NULL};
     syscall(SYS_arch_prctl, ARCH_SET_GS, &world_cpu); /* for this_cpu() */
     memset(fake_vmcs, 0, sizeof(fake_vmcs));
-    memset(cache, 0, sizeof(cache));
+    memset(caches, 0, sizeof(caches));
     vmx_setup = (struct vmx_setup){
         .caps = {.basic = (uint64_t)PAGE << 32,
                  .cr0_fixed0 = CR0_PE | CR0_NE | CR0_PG,
@@ -376,30 +422,19 @@ void world_open(const struct world_options *options)
         .fpu_bytes = PAGE,
         .ept = options->features,
     };
-    config = (struct handover_guest){
-        .name = "test",
-        .memory = options->ram,
-        .table_budget = options->budget * PAGE,
-        .vcpus = options->vcpus ? options->vcpus : 1,
-        .entry = RIP,
-        .repeat = 1,
-    };
-    guest_count = 1;
+    guest_count = options->guests ? options->guests : 1;
     assert_true(channels_init(guest_count));
     channels_memory = allocations[0].memory;
-    world.guest = guest_create(&config, 0);
-    if (!world.guest)
-        fail_msg("%s", world.console);
-    for (unsigned i = 0; i < world.guest->vcpu_count; i++) {
-        world.guest->vcpus[i]->cpu = &world_cpu;
-        world.guest->vcpus[i]->slice_end = UINT64_MAX; /* its slice never ends */
+    for (unsigned i = 0; i < guest_count; i++)
+        create_guest(options, i);
+    fake_vmcs[VMCS_GUEST_SS_ACCESS_RIGHTS] = RIGHTS_CPL_0;
+    for (unsigned i = guest_count; i-- > 0;) {
+        world_enter(i);
+        check_cache(); /* which also fills it */
     }
-    world_turn(0);
     for (uint64_t i = 1; i < options->ram / BLOCK;
          i++) /* or crossing a block would prove nothing */
         assert_true(world.guest->blocks[i] != world.guest->blocks[i - 1] + BLOCK);
-    fake_vmcs[VMCS_GUEST_SS_ACCESS_RIGHTS] = RIGHTS_CPL_0;
-    check_cache(); /* which also fills it */
 }
 
 void world_turn(unsigned vcpu)
@@ -409,8 +444,10 @@ void world_turn(unsigned vcpu)
 
 void world_close(void)
 {
-    guest_release(world.guest);
-    guest_destroy(world.guest);
+    for (unsigned i = 0; i < guest_count; i++) {
+        guest_release(guests[i]);
+        guest_destroy(guests[i]);
+    }
     memory_free(virt_to_phys(channels_memory), allocations[0].bytes);
     for (unsigned i = 0; i < ALLOCATIONS; i++)
         assert_null(allocations[i].memory);
@@ -602,7 +639,7 @@ enum outcome guest_access(uint64_t gpa, enum ept_access access, uint8_t data)
 
 void snapshot_take(struct snapshot *snapshot)
 {
-    *snapshot = latest;
+    *snapshot = latest[world.guest->id];
 }
 
 bool snapshot_same(const struct snapshot *a, const struct snapshot *b)
@@ -610,8 +647,11 @@ bool snapshot_same(const struct snapshot *a, const struct snapshot *b)
     return !memcmp(a->pages, b->pages, watched_count() * sizeof(a->pages[0]));
 }
 
-void check_cache(void)
+/* Of the guest that world.guest is. */
+static void check_own_cache(void)
 {
+    const struct cached *cache = caches[world.guest->id];
+
     if (world.guest->ept.holds) /* a PROTN in progress pays when it is done */
         return;
     for (unsigned i = 0; i < watched_count(); i++) {
@@ -631,6 +671,18 @@ void check_cache(void)
                      (unsigned long long)watched_gpa(i));
         fill_cache(i, &now);
     }
+}
+
+void check_cache(void)
+{
+    struct guest *current = world.guest;
+
+    for (unsigned i = 0; i < guest_count; i++) {
+        world.guest = guests[i];
+        if (world.guest == current || atomic_load(&world.guest->vcpus[0]->loaded))
+            check_own_cache();
+    }
+    world.guest = current;
 }
 
 unsigned access_of(uint64_t gpa)

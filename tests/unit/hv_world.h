@@ -22,6 +22,7 @@ enum {
     WORLD_LAST = 16,    /* ... and at its end */
     WORLD_WATCHED = WORLD_RAM_MAX / PAGE + WORLD_ALIASES + WORLD_LAST,
     WORLD_CONSOLE = 1 << 16,
+    WORLD_GUESTS = 2,
     WORLD_SELF_IPIS = 8,
 };
 
@@ -29,6 +30,8 @@ struct world_options {
     uint64_t ram;    /* bytes */
     uint64_t budget; /* table pages, 0 = plenty */
     unsigned vcpus;  /* 0 = 1 */
+    unsigned guests; /* 0 = 1; all alike, called "test", "test-1", ... */
+    unsigned repeat; /* 0 = 1 */
     struct ept_features features;
 };
 
@@ -57,6 +60,8 @@ struct hv_world {
     unsigned invvpids;   /* ever */
     unsigned violations; /* EPT violations, ever */
     unsigned dumps;
+    struct vcpu *remote;                /* see world_run_elsewhere() */
+    unsigned kicks;                     /* NMIs that it got */
     unsigned charges;                   /* times that its slice was charged */
     uint8_t self_ipis[WORLD_SELF_IPIS]; /* the machine's local APIC: what was done to it */
     unsigned self_ipi_count, eois, quiesced;
@@ -71,6 +76,12 @@ extern struct hv_world world;
 
 void world_open(const struct world_options *options);
 void world_close(void);
+
+/* Another guest's turn, with its first vCPU. */
+void world_enter(unsigned guest);
+
+/* A guest's only vCPU runs on another CPU meanwhile, which answers NMIs. */
+void world_run_elsewhere(unsigned guest);
 
 /* Another vCPU's turn on the CPU: from now on calls, exits and accesses are its own. */
 void world_turn(unsigned vcpu);
