@@ -104,7 +104,7 @@ void flush_wait_for_lock(struct vcpu *vcpu)
 {
     view_note(vcpu);
     atomic_store(&vcpu->waiting, true);
-    spin_lock(&vcpu->guest->lock);
+    spin_queue(&vcpu->guest->lock);
     atomic_store(&vcpu->waiting, false);
     flush_catch_up(vcpu);
 }

@@ -61,7 +61,7 @@ static inline void guest_lock(struct vcpu *vcpu)
 {
     struct guest *guest = vcpu->guest;
 
-    if (__builtin_expect(!spin_try_lock(&guest->lock), 0))
+    if (__builtin_expect(!spin_try_turn(&guest->lock), 0))
         flush_wait_for_lock(vcpu);
     guest->holder = vcpu;
 }
