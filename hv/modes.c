@@ -26,10 +26,11 @@ static void print_features(void)
         {"vmfunc", has(TRAPLINE_FEATURE_VMFUNC)},
         {"pml", has(TRAPLINE_FEATURE_PML)},
         {"apicv", has(TRAPLINE_FEATURE_APICV)},
-        {"direct-interrupts", has(TRAPLINE_FEATURE_DIRECT)},
+        {"direct-interrupts", vmx_setup.direct},
         {"timer-save", vmx_setup.timer_save},
         {"x2apic", apic_is_x2apic()},
         {"xsaves", vmx_setup.xsaves},
+        {"tsc-deadline", vmx_setup.tsc_deadline},
         {"pku", vmx_setup.cr4_allowed & CR4_PKE},
         {"pcid", vmx_setup.cr4_allowed & CR4_PCIDE},
         {"invpcid", vmx_setup.invpcid},
@@ -50,19 +51,13 @@ static const char *dirty_mode(void)
     return has(TRAPLINE_FEATURE_AD) ? "dirty-flags" : "write-protection";
 }
 
-static const char *interrupt_mode(void)
-{
-    if (has(TRAPLINE_FEATURE_DIRECT))
-        return "direct";
-    return has(TRAPLINE_FEATURE_APICV) ? "APICv" : "injection";
-}
-
 void modes_print(void)
 {
     print_features();
-    kprintf("trapline: modes: TRAP=%s DIRTY=%s views=%s interrupts=%s INVEPT=%s pages=4K%s%s\n",
+    kprintf("trapline: modes: TRAP=%s DIRTY=%s views=%s interrupts=%s%s INVEPT=%s pages=4K%s%s\n",
             has(TRAPLINE_FEATURE_VE) ? "#VE" : "exit", dirty_mode(),
-            has(TRAPLINE_FEATURE_VMFUNC) ? "VMFUNC" : "hypercall", interrupt_mode(),
+            has(TRAPLINE_FEATURE_VMFUNC) ? "VMFUNC" : "hypercall",
+            vmx_setup.direct ? "direct," : "", has(TRAPLINE_FEATURE_APICV) ? "APICv" : "injection",
             vmx_setup.invept_type == INVEPT_SINGLE_CONTEXT ? "single" : "all",
             has(TRAPLINE_FEATURE_EPT_2M) ? ",2M" : "", has(TRAPLINE_FEATURE_EPT_1G) ? ",1G" : "");
 }
