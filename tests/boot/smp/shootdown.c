@@ -1,0 +1,526 @@
+/*
+ * Rights that one vCPU takes away while others use them: when the call has returned none completes
+ * a forbidden access, DIRTY misses no write, and no more interrupts are sent than must be.
+ */
+#include "threads.h"
+
+enum {
+    ROUNDS = 40,
+    WATCH_TICKS = 4000, /* how long a counter is watched that must not move */
+    SHARED_PAGES = 64,
+    DIRTY_PAGES = 48,
+    DIRTY_ROUNDS = 60,
+    CALLER_ROUNDS = 150,
+    LIST = 700,
+    SPARE_PAGES = 3 * PAGES_2M,
+    ACCESS_RW = TRAPLINE_READ | TRAPLINE_WRITE,
+};
+
+static atomic_bool stop, hold;
+static atomic_uint wrong, ready;
+static atomic_uint trapped[VCPUS_MAX];
+static bool own_cpus; /* each vCPU has a CPU for itself */
+static char *target;  /* the page, or the first of the pages, that is fought for */
+static volatile uint64_t *alias;
+
+/* An access to the target stays here while `hold` says so; what else is forbidden is wrong. */
+static void on_fault(struct trapline_fault *fault)
+{
+    char *const page = trap_page(fault);
+
+    if (page < target || page >= target + SHARED_PAGES * PAGE)
+        atomic_fetch_add(&wrong, 1);
+    atomic_fetch_add(&trapped[vcpu_index()], 1);
+    while (atomic_load(&hold))
+        nap();
+}
+
+/* The TSC gets on by WATCH_TICKS, with turns for all vCPUs of this CPU. */
+static void watch(void)
+{
+    const uint64_t start = rdtsc();
+
+    nap();
+    while (rdtsc() - start < WATCH_TICKS)
+        __builtin_ia32_pause();
+}
+
+static void begin(thread_function *function, trap_handler *handler)
+{
+    atomic_store(&stop, false);
+    atomic_store(&hold, false);
+    atomic_store(&wrong, 0);
+    atomic_store(&ready, 0);
+    for (unsigned v = 0; v < VCPUS_MAX; v++)
+        atomic_store(&trapped[v], 0);
+    trap(handler, 0);
+    threads_start(function, NULL);
+}
+
+static void end(void)
+{
+    atomic_store(&stop, true);
+    threads_join();
+    trap(NULL, 0);
+    EXPECT_EQ(atomic_load(&wrong), 0);
+}
+
+static bool all_trapped(unsigned more_than[VCPUS_MAX])
+{
+    for (unsigned v = 1; v < vcpu_count(); v++)
+        if (atomic_load(&trapped[v]) <= more_than[v])
+            return false;
+    return true;
+}
+
+static void note_trapped(unsigned counts[VCPUS_MAX])
+{
+    for (unsigned v = 1; v < vcpu_count(); v++)
+        counts[v] = atomic_load(&trapped[v]);
+}
+
+/* Each vCPU has a counter in the page, and adds to it. */
+static void hammer_writes(void *argument)
+{
+    volatile uint64_t *const own = (volatile uint64_t *)target + vcpu_index();
+
+    (void)argument;
+    while (!atomic_load(&stop))
+        ++*own;
+}
+
+static int lower_page(unsigned round)
+{
+    switch (round % 3) {
+    case 0: return prot1(target, TRAPLINE_READ);
+    case 1: {
+        void *pages[2] = {target, target + PAGE};
+        return protn(pages, 2, TRAPLINE_READ);
+    }
+    default: return protn_range(target, SHARED_PAGES, TRAPLINE_READ);
+    }
+}
+
+static void check_writes(void)
+{
+    volatile const uint64_t *const counters = (volatile uint64_t *)target;
+
+    begin(hammer_writes, on_fault);
+    for (unsigned round = 0; round < ROUNDS && check_good(); round++) {
+        uint64_t then[VCPUS_MAX];
+        unsigned before[VCPUS_MAX];
+
+        check_at("round %u", round);
+        note_trapped(before);
+        for (unsigned v = 1; v < vcpu_count(); v++) {
+            then[v] = counters[v];
+            WAIT_UNTIL(counters[v] > then[v] + round);
+        }
+        atomic_store(&hold, true);
+        EXPECT_EQ(lower_page(round), 0);
+        for (unsigned v = 1; v < vcpu_count(); v++)
+            then[v] = counters[v];
+        watch();
+        for (unsigned v = 1; v < vcpu_count(); v++)
+            EXPECT_EQ(counters[v], then[v]);
+        WAIT_UNTIL(all_trapped(before));
+        for (unsigned v = 1; v < vcpu_count(); v++)
+            EXPECT_EQ(counters[v], then[v]);
+        EXPECT_EQ(unprot_range(target, SHARED_PAGES), 0);
+        atomic_store(&hold, false);
+    }
+    end();
+}
+
+/* What the page says; copies[] is where the others leave it. */
+static _Atomic uint64_t copies[VCPUS_MAX];
+
+static void hammer_reads(void *argument)
+{
+    (void)argument;
+    while (!atomic_load(&stop))
+        atomic_store(&copies[vcpu_index()], *(volatile uint64_t *)target);
+}
+
+static void wait_for_copies(uint64_t value)
+{
+    for (unsigned v = 1; v < vcpu_count(); v++)
+        WAIT_UNTIL(atomic_load(&copies[v]) == value);
+}
+
+static void expect_no_copy(uint64_t value)
+{
+    for (unsigned v = 1; v < vcpu_count(); v++)
+        EXPECT(atomic_load(&copies[v]) != value);
+}
+
+/* With reading taken away the page changes through its alias, and nobody may read the new value. */
+static void check_reads(void)
+{
+    uint64_t value = 1;
+
+    *(volatile uint64_t *)target = value;
+    begin(hammer_reads, on_fault);
+    for (unsigned round = 0; round < ROUNDS && check_good(); round++) {
+        unsigned before[VCPUS_MAX];
+
+        check_at("round %u", round);
+        note_trapped(before);
+        wait_for_copies(value);
+        atomic_store(&hold, true);
+        EXPECT_EQ(prot1(target, TRAPLINE_NONE), 0);
+        *alias = ++value;
+        watch();
+        expect_no_copy(value);
+        WAIT_UNTIL(all_trapped(before));
+        expect_no_copy(value);
+        EXPECT_EQ(unprot_range(target, 1), 0);
+        atomic_store(&hold, false);
+    }
+    wait_for_copies(value);
+    end();
+}
+
+/* A function of the target: mov eax, imm32; ret. */
+static void write_function(uint32_t value)
+{
+    *(volatile uint64_t *)target = 0xb8 | (uint64_t)value << 8 | 0xc3ull << 40;
+}
+
+static void hammer_calls(void *argument)
+{
+    uint32_t (*const function)(void) = (uint32_t(*)(void))(uintptr_t)target;
+
+    (void)argument;
+    while (!atomic_load(&stop))
+        atomic_store(&copies[vcpu_index()], function());
+}
+
+/* The same with execution, and code that changes by plain writes: one store, so never torn. */
+static void check_execution(void)
+{
+    uint32_t value = 1;
+
+    write_function(value);
+    begin(hammer_calls, on_fault);
+    for (unsigned round = 0; round < ROUNDS && check_good(); round++) {
+        unsigned before[VCPUS_MAX];
+
+        check_at("round %u", round);
+        note_trapped(before);
+        wait_for_copies(value);
+        atomic_store(&hold, true);
+        EXPECT_EQ(prot1(target, ACCESS_RW), 0);
+        write_function(++value);
+        watch();
+        expect_no_copy(value);
+        WAIT_UNTIL(all_trapped(before));
+        EXPECT_EQ(unprot_range(target, 1), 0);
+        atomic_store(&hold, false);
+    }
+    wait_for_copies(value);
+    end();
+}
+
+/* One store through the alias for each round, and no use of it in between. */
+static atomic_uint order, done;
+
+static void store_on_order(void *argument)
+{
+    unsigned seen = 0;
+
+    (void)argument;
+    while (!atomic_load(&stop)) {
+        if (atomic_load(&order) == seen) {
+            __builtin_ia32_pause();
+            continue;
+        }
+        seen++;
+        alias[vcpu_index()] = seen;
+        atomic_fetch_add(&done, 1);
+    }
+}
+
+/* The alias goes to another page; a translation of old would write to the page that it had. */
+static void check_unmap(void)
+{
+    volatile uint64_t *const pages[2] = {(volatile uint64_t *)target,
+                                         (volatile uint64_t *)(target + PAGE)};
+    const unsigned others = vcpu_count() - 1;
+
+    memset(target, 0, 2 * PAGE);
+    atomic_store(&order, 0);
+    atomic_store(&done, 0);
+    begin(store_on_order, on_fault);
+    for (unsigned round = 1; round <= ROUNDS && check_good(); round++) {
+        check_at("round %u", round);
+        EXPECT_EQ(unmap2((void *)alias), 0);
+        EXPECT_EQ(map2((void *)pages[round % 2], (void *)alias, ACCESS_RW), 0);
+        atomic_store(&order, round);
+        WAIT_UNTIL(atomic_load(&done) == round * others);
+        for (unsigned v = 1; v < vcpu_count(); v++) {
+            EXPECT_EQ(pages[round % 2][v], round);
+            EXPECT_EQ(pages[(round + 1) % 2][v], round - 1);
+        }
+    }
+    end();
+    EXPECT_EQ(unmap2((void *)alias), 0);
+    EXPECT_EQ(map2(target, (void *)alias, ACCESS_RW), 0);
+}
+
+/* Writes to all pages in a sequence of each vCPU's own. */
+static void write_everywhere(void *argument)
+{
+    struct random random = {vcpu_index()};
+
+    (void)argument;
+    while (!atomic_load(&stop)) {
+        char *const page = target + (size_t)random_below(&random, DIRTY_PAGES) * PAGE;
+
+        ++((volatile uint64_t *)page)[vcpu_index()];
+        for (unsigned pause = random_below(&random, 30); pause; pause--)
+            __builtin_ia32_pause();
+    }
+}
+
+/* What DIRTY reports is copied; when all have stopped, the copy is what the pages are. */
+static void check_dirty(void)
+{
+    char *const copy = need_pages(DIRTY_PAGES, 1);
+    void *pages[DIRTY_PAGES];
+    uint64_t reported = 0;
+
+    memset(target, 0, DIRTY_PAGES * PAGE);
+    EXPECT_EQ(track(target, DIRTY_PAGES, 1), 0);
+    begin(write_everywhere, on_fault);
+    for (unsigned round = 0; round <= DIRTY_ROUNDS; round++) {
+        size_t left = 1;
+
+        if (round == DIRTY_ROUNDS)
+            end();
+        while (left) {
+            const long count =
+                dirty(target, DIRTY_PAGES, pages, round % 2 ? DIRTY_PAGES : 7, &left);
+
+            EXPECT(count >= 0);
+            reported += (uint64_t)count;
+            for (long i = 0; i < count; i++)
+                memcpy(copy + ((char *)pages[i] - target), pages[i], PAGE);
+            if (round < DIRTY_ROUNDS)
+                break;
+        }
+        if (round % 8 == 0)
+            nap();
+    }
+    EXPECT(reported > DIRTY_PAGES / 2);
+    for (size_t i = 0; i < DIRTY_PAGES; i++) {
+        check_at("page %zu", i);
+        EXPECT(memcmp(copy + i * PAGE, target + i * PAGE, PAGE) == 0);
+    }
+    EXPECT_EQ(track(target, DIRTY_PAGES, 0), 0);
+    pages_free(copy, DIRTY_PAGES);
+}
+
+/*
+ * All vCPUs call at once. Each has pages of its own, at a distance of the number of vCPUs, so that
+ * all meet in the same tables; beside them pages that anybody lowers and raises.
+ */
+static char *field;
+
+static void caller_fault(struct trapline_fault *fault)
+{
+    char *const page = trap_page(fault);
+
+    atomic_fetch_add(&trapped[vcpu_index()], 1);
+    if (unprot(page))
+        atomic_fetch_add(&wrong, 1);
+}
+
+static void call_at_random(void *argument)
+{
+    const unsigned self = vcpu_index(), count = vcpu_count();
+    struct random random = {self + 100};
+    unsigned expected = 0;
+
+    (void)argument;
+    atomic_fetch_add(&ready, 1);
+    for (unsigned i = 0; i < CALLER_ROUNDS; i++) {
+        char *const own =
+            field + ((size_t)random_below(&random, 2 * PAGES_2M / count) * count + self) * PAGE;
+        char *const any = field + (2 * PAGES_2M + random_below(&random, 400)) * PAGE;
+        int result = 0;
+
+        switch (random_below(&random, 4)) {
+        case 0: result = protn_range(any, 1 + random_below(&random, 100), TRAPLINE_READ); break;
+        case 1: result = unprot_range(any, 1 + random_below(&random, 100)); break;
+        default: break;
+        }
+        if (result || prot1(own, TRAPLINE_READ))
+            atomic_fetch_add(&wrong, 1);
+        *(volatile char *)own = 1; /* traps, whatever the others do */
+        expected++;
+        *(volatile char *)own = 2;
+    }
+    if (atomic_load(&trapped[self]) != expected)
+        atomic_fetch_add(&wrong, 1);
+}
+
+static void check_callers(void)
+{
+    begin(call_at_random, caller_fault);
+    call_at_random(NULL);
+    end();
+    EXPECT_EQ(unprot_range(field, SPARE_PAGES), 0);
+}
+
+/* A call's interrupts: at most one for each vCPU that runs in the guest. */
+static void spin(void *argument)
+{
+    (void)argument;
+    atomic_fetch_add(&ready, 1);
+    while (!atomic_load(&stop))
+        __builtin_ia32_pause();
+}
+
+static struct trapline_stats before_call;
+
+static void count_from_here(void)
+{
+    stats(&before_call);
+}
+
+static uint64_t ipis_since(void)
+{
+    struct trapline_stats now;
+
+    stats(&now);
+    return now.ipis - before_call.ipis;
+}
+
+static void check_interrupts(void)
+{
+    const unsigned others = vcpu_count() - 1;
+    static void *list[LIST];
+    uint64_t sent;
+
+    for (size_t i = 0; i < LIST; i++)
+        list[i] = field + i * 2 * PAGE;
+    EXPECT_EQ(prot1(field, TRAPLINE_READ), 0); /* its 2 MiB are split */
+    begin(spin, on_fault);
+    WAIT_UNTIL(atomic_load(&ready) == others);
+
+    check_at("PROT1");
+    count_from_here();
+    EXPECT_EQ(prot1(field + PAGE, TRAPLINE_READ), 0);
+    sent = ipis_since();
+    EXPECT(own_cpus ? sent == others : sent <= others);
+    check_at("PROTN of a range");
+    count_from_here();
+    EXPECT_EQ(protn_range(field + 2 * PAGE, 1000, TRAPLINE_READ), 0);
+    sent = ipis_since();
+    EXPECT(own_cpus ? sent == others : sent <= others);
+    check_at("PROTN of a list");
+    EXPECT_EQ(unprot_range(field, SPARE_PAGES), 0);
+    EXPECT_EQ(protn(list, LIST, TRAPLINE_READ), 0);
+    EXPECT_EQ(unprot_range(field + PAGE, SPARE_PAGES - 1), 0);
+    count_from_here();
+    EXPECT_EQ(protn(list, LIST, TRAPLINE_READ), 0);
+    EXPECT(ipis_since() <= others);
+    check_at("UNPROT");
+    count_from_here();
+    for (unsigned i = 1; i < 100; i++)
+        EXPECT_EQ(unprot(field + i * 2 * PAGE), 0);
+    EXPECT_EQ(unprot_range(field + 300 * PAGE, 100), 0);
+    EXPECT_EQ(ipis_since(), 0);
+    end();
+
+    check_at("the others are parked");
+    EXPECT_EQ(unprot_range(field, SPARE_PAGES), 0);
+    for (unsigned i = 0; i < 20; i++)
+        nap();
+    count_from_here();
+    EXPECT_EQ(prot1(field, TRAPLINE_READ), 0);
+    EXPECT_EQ(protn(list, LIST, TRAPLINE_NONE), 0);
+    EXPECT_EQ(ipis_since(), 0);
+    EXPECT_EQ(unprot_range(field, SPARE_PAGES), 0);
+}
+
+/*
+ * A page raised by another vCPU is written by those that know it as not writable: no handler is
+ * called, by whatever way the access is delivered.
+ */
+static void write_when_raised(void *argument)
+{
+    unsigned seen = 0;
+
+    (void)argument;
+    while (!atomic_load(&stop)) {
+        (void)*(volatile uint64_t *)target; /* the translation is known */
+        if (atomic_load(&order) == seen)
+            continue;
+        seen++;
+        ((volatile uint64_t *)target)[vcpu_index()] = seen;
+        atomic_fetch_add(&done, 1);
+    }
+}
+
+static void check_raise(void)
+{
+    const unsigned others = vcpu_count() - 1;
+
+    atomic_store(&order, 0);
+    atomic_store(&done, 0);
+    begin(write_when_raised, on_fault);
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        EXPECT_EQ(prot1(target, TRAPLINE_READ), 0);
+        watch();
+        EXPECT_EQ(unprot(target), 0);
+        atomic_store(&order, round);
+        WAIT_UNTIL(atomic_load(&done) == round * others);
+    }
+    end();
+    for (unsigned v = 1; v < vcpu_count(); v++)
+        EXPECT_EQ(atomic_load(&trapped[v]), 0);
+}
+
+/* With all bits of raised[] set every fault may be stale: each is delivered, and once. */
+static void check_filter(void)
+{
+    memset(trap_area()->raised, 0xff, sizeof(trap_area()->raised));
+    atomic_store(&trapped[0], 0);
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        static const unsigned flags[] = {0, TRAP_GENERAL_REGS};
+
+        trap(caller_fault, flags[round % 2]);
+        EXPECT_EQ(prot1(target, TRAPLINE_READ), 0);
+        memset(trap_area()->raised, 0xff, sizeof(trap_area()->raised));
+        *(volatile char *)target = 1;
+        EXPECT_EQ(atomic_load(&trapped[0]), round);
+    }
+    trap(NULL, 0);
+    memset(trap_area()->raised, 0, sizeof(trap_area()->raised));
+}
+
+static const struct check checks[] = {
+    {"shootdown: no write after PROT", check_writes},
+    {"shootdown: no read after PROT", check_reads},
+    {"shootdown: no execution after PROT", check_execution},
+    {"shootdown: no translation of an alias that is gone", check_unmap},
+    {"shootdown: no write that DIRTY misses", check_dirty},
+    {"shootdown: all vCPUs call at once", check_callers},
+    {"shootdown: interrupts sent", check_interrupts},
+    {"shootdown: a page raised elsewhere", check_raise},
+    {"shootdown: accesses that may be stale are delivered once", check_filter},
+};
+
+/* Argument: own, when each vCPU has a CPU for itself. */
+int main(int argc, char **argv)
+{
+    own_cpus = argc > 1 && strcmp(argv[1], "own") == 0;
+    target = need_pages(SHARED_PAGES, 1);
+    field = need_pages(SPARE_PAGES, PAGES_2M);
+    alias = alias_window();
+    if (map2(target, (void *)alias, ACCESS_RW))
+        return EXIT_FAILURE;
+    return RUN_CHECKS(checks);
+}
