@@ -82,6 +82,7 @@ _Static_assert(offsetof(struct vcpu_local, trap_depth) == 168, "LOCAL_TRAP_DEPTH
 _Static_assert(offsetof(struct vcpu_local, retry_page) == 176, "LOCAL_RETRY_PAGE");
 _Static_assert(offsetof(struct vcpu_local, retry_rip) == 184, "LOCAL_RETRY_RIP");
 _Static_assert(offsetof(struct vcpu_local, retries) == 192, "LOCAL_RETRIES");
+_Static_assert(offsetof(struct vcpu_local, self) == 200, "LOCAL_SELF");
 
 /* The calling vCPU's. */
 static inline struct vcpu_local *vcpu_self(void)

@@ -22,6 +22,9 @@ LOCAL_TRAP_DEPTH equ 168
 LOCAL_RETRY_PAGE equ 176
 LOCAL_RETRY_RIP equ 184
 LOCAL_RETRIES equ 192
+LOCAL_SELF equ 200
+
+HC_TRAP equ 1               ; as in trapline/abi.h
 
 ; enum trap_saving
 SAVES_LEAN equ 0
@@ -106,8 +109,8 @@ extern interrupt_dispatch, interrupt_general
 %endmacro
 
 ; Behind the registers' space, in an entry that is filtered (argument 1): an access to a page that
-; another vCPU may have allowed meanwhile, so that a translation of old was what forbade it, goes to
-; argument 2 with the area released. Changes RDI and the flags.
+; another vCPU may have allowed meanwhile, so that a translation of old was what forbade it, is tried
+; again by way of argument 2, with the area released. Changes RDI and the flags.
 %macro filter 2
 %if %1
     mov edi, [gs:AREA_PHYSICAL]
@@ -115,16 +118,15 @@ extern interrupt_dispatch, interrupt_general
     and edi, RAISED_BITS - 1
     bt [gs:AREA_RAISED], edi
     jc %%raised
-%%real:
     [section .text.cold]
 %%raised:
     call raised_before
-    jc %2
-    jmp %%real
+    jmp %2
     __?SECT?__
 %endif
 %endmacro
 
+section .text.cold progbits alloc exec nowrite align=16
 section .text
 
 ; For handlers that give all registers back as they found them. Argument 1 of this and the following:
@@ -229,28 +231,30 @@ trap_entry_xsave%1:
     trap_entries _filtered, 1
 
 ; The page of this access was allowed by another vCPU since translations were dropped last, or one
-; that has the same bit. Carry set: try the access again, once; the area is released. Carry clear: it
-; was tried, so it is forbidden. Above the return address: the space of 15 registers, then RIP.
+; that has the same bit: it is tried again, since a fault drops the translation that it met. When the
+; same comes once more, all translations are dropped by registering the area anew, and the bits with
+; them, so that the third time is none of this. The area is released. Above the return address: the space of 15 registers, then RIP. Changes RDI and the flags.
 raised_before:
     push rax
     mov rax, [gs:AREA_PHYSICAL]
     and rax, PAGE_MASK
     mov rdi, [rsp + 16 + REGISTERS_SIZE]
+    mov dword [gs:AREA_BUSY], 0
+    inc qword [gs:LOCAL_RETRIES]
     cmp rax, [gs:LOCAL_RETRY_PAGE]
     jne .again
     cmp rdi, [gs:LOCAL_RETRY_RIP]
     jne .again
     mov qword [gs:LOCAL_RETRY_PAGE], -1
+    mov rdi, [gs:LOCAL_SELF]
+    mov eax, HC_TRAP
+    vmcall
     pop rax
-    clc
     ret
 .again:
     mov [gs:LOCAL_RETRY_PAGE], rax
     mov [gs:LOCAL_RETRY_RIP], rdi
-    inc qword [gs:LOCAL_RETRIES]
-    mov dword [gs:AREA_BUSY], 0
     pop rax
-    stc
     ret
 
 retry:

@@ -278,6 +278,7 @@ static void write_everywhere(void *argument)
         char *const page = target + (size_t)random_below(&random, DIRTY_PAGES) * PAGE;
 
         ++((volatile uint64_t *)page)[vcpu_index()];
+        atomic_fetch_add(&done, 1);
         for (unsigned pause = random_below(&random, 30); pause; pause--)
             __builtin_ia32_pause();
     }
@@ -292,10 +293,12 @@ static void check_dirty(void)
 
     memset(target, 0, DIRTY_PAGES * PAGE);
     EXPECT_EQ(track(target, DIRTY_PAGES, 1), 0);
+    atomic_store(&done, 0);
     begin(write_everywhere, on_fault);
     for (unsigned round = 0; round <= DIRTY_ROUNDS; round++) {
         size_t left = 1;
 
+        WAIT_UNTIL(atomic_load(&done) > round * DIRTY_PAGES);
         if (round == DIRTY_ROUNDS)
             end();
         while (left) {
@@ -309,8 +312,6 @@ static void check_dirty(void)
             if (round < DIRTY_ROUNDS)
                 break;
         }
-        if (round % 8 == 0)
-            nap();
     }
     EXPECT(reported > DIRTY_PAGES / 2);
     for (size_t i = 0; i < DIRTY_PAGES; i++) {
