@@ -191,6 +191,7 @@ static bool defined_error(int64_t result)
     switch (-result) {
     case TRAPLINE_ENOENT:
     case TRAPLINE_ENOMEM:
+    case TRAPLINE_EAGAIN:
     case TRAPLINE_EFAULT:
     case TRAPLINE_EEXIST:
     case TRAPLINE_EINVAL:
@@ -206,6 +207,31 @@ static void note_tracking(void)
     for (unsigned i = 0; i < RAM_PAGES; i++) {
         if (after.pages[i].tracked && !before.pages[i].tracked)
             written[i] = false;
+    }
+}
+
+/*
+ * A call of a view with arguments of all sorts. The vCPU stays in view 0, where all must be as it
+ * was.
+ */
+static void random_view_call(uint64_t *number, uint64_t *a, uint64_t *b, uint64_t *c, uint64_t *d)
+{
+    uint64_t view = below(16) ? 1 + below(6) : below(4) ? below(600) : random64();
+
+    *number = TRAPLINE_HC_VIEW_CREATE + below(5);
+    if (*number == TRAPLINE_HC_VIEW_DESTROY)
+        *a = below(4) ? 1 + below(40) : view;
+    else if (*number == TRAPLINE_HC_VIEW_SWITCH)
+        *a = below(2) ? 0 : 300 + (view & ~1023ull);
+    *d = view;
+    if (*number == TRAPLINE_HC_VIEW_PROT) {
+        *b = below(8) ? *b : (world.guest->alias_base + world.guest->alias_size) / PAGE;
+        *a = below(16) ? *a : 0;
+        *c = some_access();
+    } else if (*number == TRAPLINE_HC_VIEW_PROTN) {
+        *c = some_access() | (below(2) ? TRAPLINE_LIST_RANGES : 0);
+        *a = some_buffer();
+        *b = write_list(*a, *c & TRAPLINE_LIST_RANGES);
     }
 }
 
@@ -236,6 +262,8 @@ static void random_hypercall(void)
     case TRAPLINE_HC_PRINT: b = below(2) ? below(5000) : b; break;
     case TRAPLINE_HC_EXIT: number = TRAPLINE_HC_STATS; break;
     }
+    if (!below(6))
+        random_view_call(&number, &a, &b, &c, &d);
     if (number == TRAPLINE_HC_STATS || !below(20)) {
         number = TRAPLINE_HC_STATS;
         a = some_buffer();
@@ -255,6 +283,8 @@ static void random_hypercall(void)
         buffer_written(a, sizeof(struct trapline_stats));
     } else if (number == TRAPLINE_HC_PRINT) {
         assert_int_equal(result, b > 4096 ? 4096 : b);
+    } else if (number == TRAPLINE_HC_VIEW_CREATE) {
+        assert_in_range(result, 1, 511);
     } else {
         assert_int_equal(result, 0);
     }
