@@ -320,16 +320,32 @@ bool apic_timer_armed(void)
     return read_register(APIC_CURRENT_COUNT) != 0;
 }
 
+/*
+ * End all that is in service. An EOI for a vector that is the spurious one as well may be taken for
+ * nothing (Bochs does): another one is set meanwhile.
+ */
+static void end_all(void)
+{
+    while (any_of(APIC_ISR)) {
+        bool clash = apic_in_service(APIC_SPURIOUS_VECTOR);
+
+        write_register(APIC_SPURIOUS, SPURIOUS_ENABLE | (APIC_SPURIOUS_VECTOR - (clash ? 1 : 0)));
+        apic_eoi();
+    }
+    write_register(APIC_SPURIOUS, SPURIOUS_ENABLE | APIC_SPURIOUS_VECTOR);
+}
+
 void apic_quiesce(void)
 {
     write_register(APIC_SPURIOUS, SPURIOUS_ENABLE | APIC_SPURIOUS_VECTOR);
     mask_all();
     write_register(APIC_INITIAL_COUNT, 0);
     write_register(APIC_TPR, 0);
-    while (any_of(APIC_ISR))
-        apic_eoi();
-    while (any_of(APIC_IRR)) /* each is taken by the IDT's handler, which ends it */
+    end_all();
+    while (any_of(APIC_IRR)) { /* each is taken by the IDT's handler, which ends it */
         __asm__ volatile("sti; nop; cli" : : : "memory");
+        end_all();
+    }
     apic_take_errors();
 }
 

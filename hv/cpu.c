@@ -247,9 +247,8 @@ void cpu_handle_interrupt(unsigned vector)
 {
     this_cpu()->interrupts++;
     this_cpu()->wakes += vector == APIC_WAKE_VECTOR;
-    /* A spurious interrupt is not in service and takes no EOI. */
-    if (vector != APIC_SPURIOUS_VECTOR)
-        apic_end_interrupt((uint8_t)vector);
+    /* Takes no EOI if it is a spurious one, which is not in service. */
+    apic_end_interrupt((uint8_t)vector);
 }
 
 bool cpu_stop_others(void)
