@@ -227,7 +227,11 @@ static void check_split_and_merge(void)
     pages_free(region, PAGES_2M);
 }
 
-/* Raising after a violation needs no flush, lowering does (SDM 28.3.3.4): as the counters show. */
+/*
+ * Raising after a violation needs no flush, lowering does (SDM 28.3.3.4): as the counters show.
+ * Where the CPU delivers violations a raise drops the caller's own translations, so that it meets
+ * no fault by an old one.
+ */
 static void check_flushes(void)
 {
     char *const pages = need_pages(2, 1);
@@ -241,7 +245,7 @@ static void check_flushes(void)
     EXPECT_EQ(prot1(pages, ACCESS_RW), 0);
     EXPECT_EQ(stats(&raised), 0);
     EXPECT_EQ(lowered.flushes - before.flushes, 1);
-    EXPECT_EQ(raised.flushes - lowered.flushes, 0);
+    EXPECT_EQ(raised.flushes - lowered.flushes, has_feature(TRAPLINE_FEATURE_VE) ? 1 : 0);
     EXPECT_EQ(lowered.exits - before.exits, 2); /* PROT1 and STATS */
     EXPECT_EQ(unprot_range(pages, 2), 0);
     pages_free(pages, 2);
