@@ -36,6 +36,20 @@ void page_fault_entry_lean(void);
 void page_fault_entry_general(void);
 void page_fault_entry_fxsave(void);
 void page_fault_entry_xsave(void);
+void page_fault_entry_lean_user(void);
+void page_fault_entry_general_user(void);
+void page_fault_entry_fxsave_user(void);
+void page_fault_entry_xsave_user(void);
+
+/* user.asm, and what it reads: where the gates lead from ring 0, or where user mode is not in use.
+ */
+void user_page_fault_gate(void);
+void user_trap_gate(void);
+extern uint64_t kernel_trap_entry, kernel_page_fault_entry, user_page_fault_entry;
+extern uint32_t trap_saving_now;
+
+uint64_t kernel_trap_entry, kernel_page_fault_entry, user_page_fault_entry;
+uint32_t trap_saving_now; /* enum trap_saving */
 
 /* Read by vectors.asm. */
 extern uint64_t xsave_size;
@@ -97,23 +111,30 @@ void cpu_init_vectors(void)
     __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(mxcsr));
 }
 
-/* Page faults are those of regions: see cpu_set_page_fault_gate(). */
-static bool regions_fault;
-static enum trap_saving handler_saving;
+static bool regions_fault; /* page faults may be those of regions */
+static bool user_mode;     /* exceptions may come from ring 3 */
 
 /*
- * On the stack of the access, as TRAP: handlers nest. An overflow of the stack is then a double
- * fault, which has a stack of its own.
+ * The page faults of regions arrive on the stack of the access, as TRAP does: handlers nest. An
+ * overflow of the stack is then a double fault, which has a stack of its own.
  */
-static void set_page_fault_gate(void)
+static void set_gates(void)
 {
-    void (*entry)(void) = xsave_size ? page_fault_entry_xsave : page_fault_entry_fxsave;
+    static void (*const entries[][2])(void) = {
+        [TRAP_SAVES_LEAN] = {page_fault_entry_lean, page_fault_entry_lean_user},
+        [TRAP_SAVES_GENERAL] = {page_fault_entry_general, page_fault_entry_general_user},
+        [TRAP_SAVES_ALL] = {page_fault_entry_fxsave, page_fault_entry_fxsave_user},
+    };
+    const bool xsave = trap_saving_now == TRAP_SAVES_ALL && xsave_size;
 
-    if (handler_saving == TRAP_SAVES_LEAN)
-        entry = page_fault_entry_lean;
-    else if (handler_saving == TRAP_SAVES_GENERAL)
-        entry = page_fault_entry_general;
-    set_gate(VECTOR_PF, (uint64_t)entry, 0);
+    kernel_page_fault_entry =
+        (uint64_t)(xsave ? page_fault_entry_xsave : entries[trap_saving_now][0]);
+    user_page_fault_entry =
+        (uint64_t)(xsave ? page_fault_entry_xsave_user : entries[trap_saving_now][1]);
+    if (regions_fault)
+        set_gate(VECTOR_PF, user_mode ? (uint64_t)user_page_fault_gate : kernel_page_fault_entry,
+                 0);
+    set_gate(TRAPLINE_VECTOR_TRAP, user_mode ? (uint64_t)user_trap_gate : kernel_trap_entry, 0);
 }
 
 void cpu_set_trap_gate(enum trap_saving saving, bool filtered)
@@ -127,14 +148,19 @@ void cpu_set_trap_gate(enum trap_saving saving, bool filtered)
 
     if (saving == TRAP_SAVES_ALL && xsave_size)
         entry = filtered ? trap_entry_xsave_filtered : trap_entry_xsave;
-    set_gate(TRAPLINE_VECTOR_TRAP, (uint64_t)entry, 0);
-    handler_saving = saving;
-    if (regions_fault)
-        set_page_fault_gate();
+    kernel_trap_entry = (uint64_t)entry;
+    trap_saving_now = saving;
+    set_gates();
 }
 
 void cpu_set_page_fault_gate(void)
 {
     regions_fault = true;
-    set_page_fault_gate();
+    set_gates();
+}
+
+void cpu_set_user_gates(void)
+{
+    user_mode = true;
+    set_gates();
 }

@@ -6,6 +6,10 @@
 
 enum cr4_bits {
     CR4_OSXSAVE = 1u << 18,
+    CR4_UMIP = 1u << 11,
+    CR4_FSGSBASE = 1u << 16,
+    CR4_SMEP = 1u << 20,
+    CR4_SMAP = 1u << 21,
     CR4_PKE = 1u << 22,
 };
 
@@ -13,11 +17,25 @@ enum msr_number {
     MSR_TSC_DEADLINE = 0x6e0,
     MSR_APIC_EOI = 0x80b,
     MSR_EFER = 0xc0000080,
+    MSR_STAR = 0xc0000081,
+    MSR_LSTAR = 0xc0000082,
+    MSR_FMASK = 0xc0000084,
     MSR_GS_BASE = 0xc0000101,
+    MSR_KERNEL_GS_BASE = 0xc0000102,
 };
 
 enum efer_bits {
+    EFER_SCE = 1u << 0,
     EFER_NXE = 1u << 11,
+};
+
+enum rflags_bits {
+    RFLAGS_FIXED = 1u << 1,
+    RFLAGS_TF = 1u << 8,
+    RFLAGS_IF = 1u << 9,
+    RFLAGS_DF = 1u << 10,
+    RFLAGS_NT = 1u << 14,
+    RFLAGS_AC = 1u << 18,
 };
 
 enum xcr0_bits {
@@ -39,6 +57,9 @@ enum cpuid_bits {
     CPUID_1_ECX_X2APIC = 1u << 21,
     CPUID_1_ECX_TSC_DEADLINE = 1u << 24,
     CPUID_1_ECX_XSAVE = 1u << 26,
+    CPUID_7_EBX_SMEP = 1u << 7,
+    CPUID_7_EBX_SMAP = 1u << 20,
+    CPUID_7_ECX_UMIP = 1u << 2,
     CPUID_7_ECX_PKU = 1u << 3,
     CPUID_80000001_EDX_NX = 1u << 20,
     CPUID_80000001_EDX_PAGE_1G = 1u << 26,

@@ -14,6 +14,7 @@ PTES_COUNT equ 1 << 28
 
 PTE_PRESENT equ 1 << 0
 PTE_ACCESSED equ 1 << 5
+PTE_USER equ 1 << 2
 PTE_REGION equ 1 << 9
 
 ; enum trap_saving
@@ -27,14 +28,12 @@ ERROR_PRESENT equ 1 << 0    ; SDM 4.7
 ERROR_WRITE equ 1 << 1
 ERROR_USER equ 1 << 2
 ERROR_FETCH equ 1 << 4
-ERROR_KEY equ 1 << 5
 ERROR_KNOWN equ ERROR_PRESENT | ERROR_WRITE | ERROR_USER | ERROR_FETCH
 
 ; An entry's rights, negated, after ROL by 1 brought its execute-disable bit down to bit 0.
 LACKS_EXEC equ 1 << 0
 LACKS_PRESENT equ 1 << 1
 LACKS_WRITE equ 1 << 2
-LACKS_USER equ 1 << 3
 
 KIND_READ equ 1             ; enum trapline_access
 KIND_WRITE equ 2
@@ -51,11 +50,15 @@ PLACE_SIZE equ 3 * 8        ; kind, physical and address
 ADDRESSES_SIZE equ 2 * 8    ; the last two of them
 
 VECTOR_PF equ 14
+RFLAGS_FIXED equ 2
+FRAME_RFLAGS equ ERROR + 3 * 8
+
+FAULT_FORBIDDEN equ 1       ; enum page_fault_kind: 0 below it, to be tried again; 2 above it
 
 extern trap_calls, trap_too_deep
 extern xsave_size, xsave_mask
 extern exception_vectors
-extern page_fault_key_denies
+extern page_fault_of_user_page
 
 section .text
 
@@ -95,14 +98,23 @@ section .text
 
 ; Below the registers: build the rest of struct trapline_fault and count the depth, or leave by
 ; iretq when the access is allowed by now, or for the report of an exception. Changes RDI and the
-; flags, no other register. The stack is then aligned to 16 bytes.
-%macro fault_enter 0
+; flags, no other register. The stack is then aligned to 16 bytes. Argument 1 here and below: for
+; accesses of ring 3, see user.asm; of these, what user mode was not given is no region's.
+%macro fault_enter 1
+%if %1
+    push RFLAGS_FIXED       ; neither the direction nor, for SMAP, the alignment-check flag
+    popfq
+%endif
     mov rdi, cr2
     push rdi
     push rdi
     shr rdi, 12
     cmp rdi, PTES_COUNT
     jae not_a_region
+%if %1
+    test byte [rdi * 8 + PTES], PTE_USER
+    jz not_a_region
+%endif
     test byte [rdi * 8 + PTES], PTE_PRESENT | PTE_ACCESSED
     jpe %%other
 %%forbidden:
@@ -110,99 +122,140 @@ section .text
     push qword [kinds + rdi * 8]
     push qword [gs:LOCAL_TRAP_DEPTH]
     mov rdi, rsp
+%if !%1
     cld
+%endif
     cmp qword [gs:LOCAL_TRAP_DEPTH], TRAP_MAX_DEPTH
     jae too_deep
     inc qword [gs:LOCAL_TRAP_DEPTH]
 
 [section .text.page_fault_other progbits alloc exec nowrite align=16]
+    ; It may be allowed by now: another vCPU raised it, or an old translation was met, which the
+    ; fault has dropped. Then it is tried again, with RDI alone to restore.
 %%other:
     mov [rsp + ADDRESSES_SIZE + REGISTERS_RSI], rsi
     mov rsi, [rdi * 8 + PTES]
     test esi, PTE_REGION
     jz not_a_region_rsi
     mov edi, [rsp + ADDRESSES_SIZE + ERROR]
+    test esi, PTE_USER
+    jnz %%user_page
     test edi, ~ERROR_KNOWN
-    jnz %%key
+    jnz not_a_region_rsi
     rol rsi, 1
     xor esi, ~LACKS_EXEC
     test sil, [needs + rdi]
     mov rsi, [rsp + ADDRESSES_SIZE + REGISTERS_RSI]
     jnz %%forbidden
-    jmp retry
-%%key:
-    test edi, ERROR_KEY
-    jz not_a_region_rsi
-    ; As the others, and the key's rights: PKRU may have changed, too.
+    jmp %%retry
+%%user_page:
+    ; Keys, SMEP and SMAP come in here.
     push rax
-    push rax
+    push rdx
     mov rdi, [rsp + 16]
     mov esi, [rsp + 16 + ADDRESSES_SIZE + ERROR]
+    mov edx, [rsp + 16 + ADDRESSES_SIZE + FRAME_RFLAGS]
     cld
-    call page_fault_key_denies
-    test al, al
-    pop rax
+    call page_fault_of_user_page
+    cmp eax, FAULT_FORBIDDEN
+    pop rdx
     pop rax
     mov rsi, [rsp + ADDRESSES_SIZE + REGISTERS_RSI]
-    jnz %%forbidden
-    jmp retry
+    je %%forbidden
+    ja not_a_region
+%%retry:
+    mov rdi, [rsp + ADDRESSES_SIZE + REGISTERS_RDI]
+    add rsp, ADDRESSES_SIZE + REGISTERS_SIZE + 8
+%if %1
+    swapgs
+%endif
+    iretq
 __SECT__
 %endmacro
 
 ; The same when all registers are saved: RAX takes the error code's place.
-%macro full_enter 0
+%macro full_enter 1
+%if %1
+    swapgs
+%endif
     push_registers
-    fault_enter
+    fault_enter %1
     mov [rsp + 8 + PLACE_SIZE + ERROR], rax
 %endmacro
 
-%macro full_leave 0
+%macro full_leave 1
     pop qword [gs:LOCAL_TRAP_DEPTH]
     add rsp, PLACE_SIZE
     pop_registers
     pop rax
+%if %1
+    swapgs
+%endif
     iretq
 %endmacro
 
-; For handlers that give all registers back as they found them.
-global page_fault_entry_lean
+; For handlers that give all registers back as they found them. The name's end is argument 1 here
+; and below, argument 2 tells entries for ring 3.
+%macro lean_entry 2
+global page_fault_entry_lean%1
 align 16
-page_fault_entry_lean:
+page_fault_entry_lean%1:
+%if %2
+    swapgs
+%endif
     sub rsp, REGISTERS_SIZE
     mov [rsp + REGISTERS_RDI], rdi
-    fault_enter
+    fault_enter %2
     call [trap_calls + SAVES_LEAN * 8]
     pop qword [gs:LOCAL_TRAP_DEPTH]
     mov rdi, [rsp + PLACE_SIZE + REGISTERS_RDI]
     add rsp, PLACE_SIZE + REGISTERS_SIZE + 8
+%if %2
+    swapgs
+%endif
     iretq
+%endmacro
 
 ; For handlers that use general registers only.
-global page_fault_entry_general
+%macro general_entry 2
+global page_fault_entry_general%1
 align 16
-page_fault_entry_general:
-    full_enter
+page_fault_entry_general%1:
+    full_enter %2
     call [trap_calls + SAVES_GENERAL * 8]
-    full_leave
+    full_leave %2
+%endmacro
+
+; Ring 3 may have left exceptions of its arithmetic unmasked.
+%macro own_arithmetic 1
+%if %1
+    fninit
+    ldmxcsr [mxcsr]
+%endif
+%endmacro
 
 ; For handlers that may use x87 and SSE, on CPUs without XSAVE.
-global page_fault_entry_fxsave
+%macro fxsave_entry 2
+global page_fault_entry_fxsave%1
 align 16
-page_fault_entry_fxsave:
-    full_enter
+page_fault_entry_fxsave%1:
+    full_enter %2
     mov rbx, rsp
     sub rsp, FXSAVE_SIZE
     fxsave64 [rsp]
+    own_arithmetic %2
     call [trap_calls + SAVES_ALL * 8]
     fxrstor64 [rsp]
     mov rsp, rbx
-    full_leave
+    full_leave %2
+%endmacro
 
 ; For handlers that may use any vector register.
-global page_fault_entry_xsave
+%macro xsave_entry 2
+global page_fault_entry_xsave%1
 align 16
-page_fault_entry_xsave:
-    full_enter
+page_fault_entry_xsave%1:
+    full_enter %2
     mov rbx, rsp
     sub rsp, [xsave_size]
     and rsp, -64
@@ -215,23 +268,29 @@ page_fault_entry_xsave:
     mov eax, [xsave_mask]
     xor edx, edx
     xsave64 [rsp]
+    own_arithmetic %2
     call [trap_calls + SAVES_ALL * 8]
     mov eax, [xsave_mask]
     xor edx, edx
     xrstor64 [rsp]
     mov rsp, rbx
-    full_leave
+    full_leave %2
+%endmacro
+
+%macro entries 2
+    lean_entry %1, %2
+    general_entry %1, %2
+    fxsave_entry %1, %2
+    xsave_entry %1, %2
+%endmacro
+
+%define NO_NAME
+    entries NO_NAME, 0
+    entries _user, 1
 
 too_deep:
     call trap_too_deep
     ud2
-
-; The access is allowed by now: another vCPU raised it, or an old translation was met, which the
-; fault has dropped. Only RDI has changed.
-retry:
-    mov rdi, [rsp + ADDRESSES_SIZE + REGISTERS_RDI]
-    add rsp, ADDRESSES_SIZE + REGISTERS_SIZE + 8
-    iretq
 
 ; An exception like any other: the report gets all registers as they were.
 not_a_region_rsi:
@@ -243,11 +302,15 @@ not_a_region:
 
 section .rodata
 
+align 4
+mxcsr:
+    dd 0x1f80               ; all exceptions masked, round to nearest
+
 ; By error code: what kind of access it was, and what the entry must not lack to allow it.
 align 8
 kinds:
 %assign i 0
-%rep ERROR_KEY << 1
+%rep 1 << 6
 %if i & ERROR_FETCH
     dq KIND_EXEC
 %elif i & ERROR_WRITE
@@ -262,7 +325,7 @@ needs:
 %assign i 0
 %rep ERROR_KNOWN + 1
     db LACKS_PRESENT | (i & ERROR_FETCH) / ERROR_FETCH * LACKS_EXEC | \
-        (i & ERROR_WRITE) / ERROR_WRITE * LACKS_WRITE | (i & ERROR_USER) / ERROR_USER * LACKS_USER
+        (i & ERROR_WRITE) / ERROR_WRITE * LACKS_WRITE
 %assign i i + 1
 %endrep
 

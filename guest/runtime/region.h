@@ -124,7 +124,13 @@ int region_set_protn(struct region_set *set, unsigned access);
 /* A page is about to be protected singly: note that it leaves its set's key, if it has one. */
 TRAP_LEAN_HANDLER void region_key_stray(struct region *region, size_t index);
 
-/* Whether a page's key forbids an access, of which error is the page fault's code (SDM 4.7). */
-TRAP_LEAN_HANDLER bool page_fault_key_denies(uint64_t address, uint64_t error);
+/* What a page fault on a page of a region is that user mode may use; as in page_fault.asm. */
+enum page_fault_kind {
+    PAGE_FAULT_RETRY,     /* it is allowed by now */
+    PAGE_FAULT_FORBIDDEN, /* for the handler */
+    PAGE_FAULT_EXCEPTION, /* SMEP, SMAP and what else no protection of a page explains */
+};
+TRAP_LEAN_HANDLER enum page_fault_kind page_fault_of_user_page(uint64_t address, uint64_t error,
+                                                               uint64_t rflags);
 
 #endif

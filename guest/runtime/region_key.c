@@ -18,9 +18,18 @@ enum {
     PKRU_BITS = 2,
     PKRU_ACCESS_DISABLE = 1,
     PKRU_WRITE_DISABLE = 2,
-    ERROR_WRITE = 1u << 1,
     ACCESS_RW = TRAPLINE_READ | TRAPLINE_WRITE,
     ACCESS_ALL = TRAPLINE_READ | TRAPLINE_WRITE | TRAPLINE_EXEC,
+};
+
+/* The error code of a page fault (SDM 4.7). */
+enum fault_error {
+    FAULT_PRESENT = 1u << 0,
+    FAULT_WRITE = 1u << 1,
+    FAULT_USER = 1u << 2,
+    FAULT_FETCH = 1u << 4,
+    FAULT_KEY = 1u << 5,
+    FAULT_KNOWN = FAULT_PRESENT | FAULT_WRITE | FAULT_USER | FAULT_FETCH | FAULT_KEY,
 };
 
 static uint32_t keys_used = 1;
@@ -83,16 +92,23 @@ static void gather(struct region_set *set)
     region_flush_end(&flush);
 }
 
-bool page_fault_key_denies(uint64_t address, uint64_t error)
+enum page_fault_kind page_fault_of_user_page(uint64_t address, uint64_t error, uint64_t rflags)
 {
     const uint64_t entry = page_tables_read(address & ~(TRAPLINE_PAGE_SIZE - 1ull));
     const unsigned key = (unsigned)((entry & PTE_KEY) >> PTE_KEY_SHIFT);
-    const uint32_t rights = read_pkru() >> key * PKRU_BITS;
+    const bool fetch = error & FAULT_FETCH, write = error & FAULT_WRITE;
 
-    if ((entry & (PTE_PRESENT | PTE_USER)) != (PTE_PRESENT | PTE_USER) ||
-        ((error & ERROR_WRITE) && !(entry & PTE_WRITE)))
-        return true;
-    return rights & (PKRU_ACCESS_DISABLE | (error & ERROR_WRITE ? PKRU_WRITE_DISABLE : 0));
+    if (error & ~(uint64_t)FAULT_KNOWN)
+        return PAGE_FAULT_EXCEPTION;
+    if (!(entry & PTE_PRESENT) || (write && !(entry & PTE_WRITE)) || (fetch && (entry & PTE_NX)))
+        return PAGE_FAULT_FORBIDDEN;
+    if (!(error & FAULT_USER) && (error & FAULT_PRESENT) && !(error & FAULT_KEY) &&
+        (fetch ? read_cr4() & CR4_SMEP : (read_cr4() & CR4_SMAP) && !(rflags & RFLAGS_AC)))
+        return PAGE_FAULT_EXCEPTION;
+    if (!fetch && (read_cr4() & CR4_PKE) &&
+        (read_pkru() >> key * PKRU_BITS & (PKRU_ACCESS_DISABLE | (write ? PKRU_WRITE_DISABLE : 0))))
+        return PAGE_FAULT_FORBIDDEN;
+    return PAGE_FAULT_RETRY;
 }
 
 int region_set_prot(struct region_set *set, unsigned access)

@@ -52,6 +52,9 @@ const char *vcpu_label(void);
 /* From now on page faults go to page_fault.asm, which tells those of regions from the others. */
 void cpu_set_page_fault_gate(void);
 
+/* From now on exceptions and interrupts may come from ring 3. */
+void cpu_set_user_gates(void);
+
 /*
  * Build page tables in the pages from first_page on and load them: all of RAM and the alias window
  * one to one, but neither page 0 nor the stacks' guard pages. vcpu_place() came before. Returns the

@@ -45,6 +45,9 @@ struct vcpu_local {
     uint64_t retry_page, retry_rip; /* the access that was tried again last, see vectors.asm */
     uint64_t retries;               /* how often that was */
     struct vcpu_local *self;
+    uint64_t user_stack;   /* SYSCALL: where the user's stack pointer is put */
+    uint64_t kernel_stack; /* where entries from ring 3 begin; 0 = none is expected */
+    uint64_t tss_rsp0;     /* address of the same in the TSS */
     uint32_t index;
     char label[VCPU_LABEL]; /* see vcpu_label() */
     atomic_uint park_state; /* see thread.c */
@@ -60,6 +63,8 @@ struct vcpu_local {
     /* For prot1_unprot(), where a MULTI list is quickest: the list and its address. */
     struct trapline_call multi[2] __attribute__((aligned(TRAPLINE_MULTI_AREA)));
     struct trapline_call *multi_list;
+    bool has_user_mode; /* user_run() was called on this vCPU */
+    struct user_result *user_result;
 } __attribute__((aligned(TRAPLINE_PAGE_SIZE)));
 
 /* A vCPU of a guest that has several, but for the first: built behind the image. */
@@ -83,6 +88,10 @@ _Static_assert(offsetof(struct vcpu_local, retry_page) == 176, "LOCAL_RETRY_PAGE
 _Static_assert(offsetof(struct vcpu_local, retry_rip) == 184, "LOCAL_RETRY_RIP");
 _Static_assert(offsetof(struct vcpu_local, retries) == 192, "LOCAL_RETRIES");
 _Static_assert(offsetof(struct vcpu_local, self) == 200, "LOCAL_SELF");
+/* As in user.asm. */
+_Static_assert(offsetof(struct vcpu_local, user_stack) == 208, "LOCAL_USER_STACK");
+_Static_assert(offsetof(struct vcpu_local, kernel_stack) == 216, "LOCAL_KERNEL_STACK");
+_Static_assert(offsetof(struct vcpu_local, tss_rsp0) == 224, "LOCAL_TSS_RSP0");
 
 /* The calling vCPU's. */
 static inline struct vcpu_local *vcpu_self(void)

@@ -9,6 +9,7 @@ VECTORS equ 32
 FIRST_INTERRUPT equ VECTORS
 INTERRUPTS equ 256 - VECTORS
 PAGE_SHIFT equ 12
+RFLAGS_FIXED equ 2
 PAGE_MASK equ -4096
 RAISED_BITS equ 1024
 
@@ -40,7 +41,7 @@ PLACE_SIZE equ 3 * 8        ; and its kind, physical and address
 
 extern trap_calls, trap_too_deep
 extern xsave_size, xsave_mask
-extern exception_report
+extern exception_report, user_exception
 extern interrupt_dispatch, interrupt_general
 
 %macro push_registers 0
@@ -233,7 +234,9 @@ trap_entry_xsave%1:
 ; The page of this access was allowed by another vCPU since translations were dropped last, or one
 ; that has the same bit: it is tried again, since a fault drops the translation that it met. When the
 ; same comes once more, all translations are dropped by registering the area anew, and the bits with
-; them, so that the third time is none of this. The area is released. Above the return address: the space of 15 registers, then RIP. Changes RDI and the flags.
+; them, so that the third time is none of this. The area is released. Above the return address: the
+; space of 15 registers, then RIP. Changes RDI and the flags.
+global raised_before
 raised_before:
     push rax
     mov rax, [gs:AREA_PHYSICAL]
@@ -283,13 +286,33 @@ vector_%1:
 %assign i i + 1
 %endrep
 
+; From ring 3, or from an instruction of ring 0 before SWAPGS or behind the second one, the GS base is
+; user mode's, which is 0. Then it is user mode's exception: single-stepping into SYSCALL, say.
+MSR_GS_BASE equ 0xc0000101
+REGISTERS_CS equ REGISTERS_SIZE + 3 * 8 ; above vector, error code and RIP
+
 exception_common:
     push_registers
+    mov ecx, MSR_GS_BASE
+    rdmsr
+    mov ebx, eax
+    or ebx, edx             ; not 0: the GS base is ring 0's
+    jnz .own_base
+    swapgs
+.own_base:
     mov rdi, rsp
     mov rbp, rsp
     and rsp, -16
-    cld
+    push RFLAGS_FIXED       ; neither the direction nor, for SMAP, the alignment-check flag
+    popfq
+    test byte [rdi + REGISTERS_CS], 3
+    jnz .user
+    test ebx, ebx
+    jz .user
     call exception_report
+    ud2
+.user:
+    call user_exception
     ud2
 
 ; Interrupts: a stub for each vector, all of one size.
@@ -334,8 +357,13 @@ align 16
 
 INTERRUPT_VECTOR equ 10 * 8 ; above the registers
 
+INTERRUPT_CS equ 2 * 8      ; below them: the vector and RIP
+
 align 16
 interrupt_common:
+    test byte [rsp + INTERRUPT_CS], 3
+    jnz .from_ring_3
+.enter:
     push_volatile
     cld
     mov rdi, [rsp + INTERRUPT_VECTOR]
@@ -346,12 +374,16 @@ interrupt_common:
     cmp qword [xsave_size], 0
     je .fxsave
     save_vectors
+    fninit
+    ldmxcsr [mxcsr]
     call interrupt_dispatch
     restore_vectors
     jmp .leave
 .fxsave:
     sub rsp, FXSAVE_SIZE
     fxsave64 [rsp]
+    fninit
+    ldmxcsr [mxcsr]
     call interrupt_dispatch
     fxrstor64 [rsp]
     jmp .leave
@@ -361,9 +393,25 @@ interrupt_common:
     mov rsp, rbx
     pop_volatile
     add rsp, 8
+    test byte [rsp + INTERRUPT_CS - 8], 3
+    jnz .to_ring_3
+    iretq
+
+.from_ring_3:
+    swapgs
+    push RFLAGS_FIXED       ; for SMAP, the alignment-check flag off
+    popfq
+    jmp .enter
+.to_ring_3:
+    swapgs
     iretq
 
 section .rodata
+
+; All exceptions masked, round to nearest: ring 3 may have left it otherwise.
+align 4
+mxcsr:
+    dd 0x1f80
 
 global exception_vectors
 align 8
