@@ -5,6 +5,8 @@
  * The calls reach memory of this guest only above its own image: a fuzzer that takes its own code
  * away would prove nothing.
  */
+#include <trapline/view.h>
+
 #include "probe.h"
 
 enum {
@@ -15,7 +17,19 @@ enum {
     WINDOW_PAGES = 1024,        /* of the victim, that hold lists and buffers */
 };
 
+/* The calls that are made; those of several vCPUs and guests have tests of their own. */
+static const uint8_t numbers[] = {
+    TRAPLINE_HC_NOP,         TRAPLINE_HC_TRAP,         TRAPLINE_HC_PROT1,
+    TRAPLINE_HC_PROTN,       TRAPLINE_HC_UNPROT,       TRAPLINE_HC_DIRTY,
+    TRAPLINE_HC_MAP2,        TRAPLINE_HC_UNMAP2,       TRAPLINE_HC_TRACK,
+    TRAPLINE_HC_PRINT,       TRAPLINE_HC_STATS,        TRAPLINE_HC_VIEW_CREATE,
+    TRAPLINE_HC_VIEW_PROT,   TRAPLINE_HC_VIEW_DESTROY, TRAPLINE_HC_VIEW_PROTN,
+    TRAPLINE_HC_VIEW_SWITCH,
+};
+
 static char *victim;
+static bool views[VIEW_MAX + 1]; /* there are */
+static uint64_t to_destroy;      /* what the last VIEW_DESTROY named */
 static uint64_t state = 88172645463325252;
 
 static uint64_t next(void)
@@ -120,6 +134,7 @@ static bool known(int64_t result)
     switch (-result) {
     case TRAPLINE_ENOENT:
     case TRAPLINE_ENOMEM:
+    case TRAPLINE_EAGAIN:
     case TRAPLINE_EFAULT:
     case TRAPLINE_EEXIST:
     case TRAPLINE_EINVAL:
@@ -129,13 +144,20 @@ static bool known(int64_t result)
     }
 }
 
+/* A view's number: mostly one of a few, sometimes wild. */
+static uint64_t some_view(void)
+{
+    return below(16) ? 1 + below(12) : below(2) ? below(600) : next();
+}
+
 static struct hypercall_result one_call(uint64_t number)
 {
     uint64_t a = some_page(), b = some_count(), c = next(), d = next();
 
-    if (number == TRAPLINE_HC_PROTN) {
+    if (number == TRAPLINE_HC_PROTN || number == TRAPLINE_HC_VIEW_PROTN) {
         const bool ranges = below(2);
 
+        d = some_view();
         a = some_buffer();
         c = some_access() | (ranges ? TRAPLINE_LIST_RANGES : 0);
         if (in_victim(a, (ranges ? 16 : 8) * (b < 8192 ? b : 8192)) && b < 8192)
@@ -166,14 +188,42 @@ static struct hypercall_result one_call(uint64_t number)
         a = some_buffer();
     } else if (number == TRAPLINE_HC_TRAP) {
         a = some_page() | below(2);
+    } else if (number == TRAPLINE_HC_VIEW_DESTROY) {
+        a = to_destroy = below(2) ? 1 + below(VIEW_MAX) : some_view();
+    } else if (number == TRAPLINE_HC_VIEW_PROT) {
+        if (!spares_image(a, b))
+            a = (uint64_t)victim;
+        c = some_access();
+        d = some_view();
+    } else if (number == TRAPLINE_HC_VIEW_SWITCH) {
+        /* The ways to switch are not mixed: see below. */
+        a = below(2) ? 0 : VIEW_MAX + 1 + (next() & ~0xffful);
     }
     return hypercall(number, a, b, c, d);
+}
+
+/* Note which views there are, and go to one of them by and by. */
+static void follow_views(uint64_t number, int64_t result)
+{
+    const uint64_t other = 1 + below(12);
+
+    if (number == TRAPLINE_HC_VIEW_CREATE && result > 0)
+        views[result] = true;
+    else if (number == TRAPLINE_HC_VIEW_DESTROY && result == 0)
+        views[to_destroy] = false;
+    if (below(50) == 0)
+        view_switch(views[other] ? (unsigned)other : 0);
 }
 
 /* Let the accesses of this program itself through. */
 static void let_through(struct trapline_fault *fault)
 {
+    const unsigned view = view_enter_full();
+
     unprot(trap_page(fault));
+    if (view)
+        view_prot(view, trap_page(fault), 1, ACCESS_ALL);
+    view_leave(view);
 }
 
 static void check_calls(void)
@@ -185,9 +235,9 @@ static void check_calls(void)
     for (unsigned i = 0; i < CALLS && check_good(); i++) {
         struct hypercall_result result;
 
-        number = below(TRAPLINE_HC_COUNT);
-        if (number == TRAPLINE_HC_EXIT)
-            number = TRAPLINE_HC_COUNT + below(2) * next() % (1ul << 40);
+        number = below(COUNT(numbers) + 1);
+        number = number < COUNT(numbers) ? numbers[number]
+                                         : TRAPLINE_HC_COUNT + below(2) * next() % (1ul << 40);
         result = one_call(number);
         if (number == TRAPLINE_HC_TRAP)
             hypercall2(TRAPLINE_HC_TRAP, (uint64_t)trap_area(), 0);
@@ -199,12 +249,13 @@ static void check_calls(void)
         }
         calls[number]++;
         good[number] += result.rax >= 0;
+        follow_views(number, result.rax);
     }
+    view_switch(0);
     trap(NULL, 0);
     /* The mixture is one that gets somewhere. */
-    for (number = 0; number < TRAPLINE_HC_COUNT; number++) {
-        if (number == TRAPLINE_HC_EXIT)
-            continue;
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        number = numbers[i];
         check_at("hypercall %lu: %lu of %lu good", number, good[number], calls[number]);
         EXPECT(calls[number] > CALLS / 20);
         EXPECT(good[number] > calls[number] / 100);
@@ -218,6 +269,8 @@ static void check_undo(void)
     char *const alias = alias_window();
     struct trapline_stats counts;
 
+    for (unsigned i = 1; i <= VIEW_MAX; i++)
+        EXPECT_EQ(view_destroy(i), views[i] ? 0 : -TRAPLINE_ENOENT);
     EXPECT_EQ(unprot_range(NULL, ram_size() / PAGE), 0);
     EXPECT_EQ(track(NULL, ram_size() / PAGE, 0), 0);
     for (size_t i = 0; i < 2 * ALIAS_REACH; i++) {
