@@ -12,10 +12,11 @@ static bool may_be_stale(const struct vcpu *vcpu, uint64_t generation)
 }
 
 /*
- * Send the NMIs for a generation to all vCPUs but self (NULL = it is none of them); returns which
- * got one, as bits.
+ * Send the NMIs for a generation to all vCPUs but self (NULL = it is none of them), counted for by
+ * (NULL = nobody); returns which got one, as bits.
  */
-static uint64_t kick(struct guest *guest, struct vcpu *self, uint64_t generation)
+static uint64_t kick(struct guest *guest, const struct vcpu *self, struct vcpu *by,
+                     uint64_t generation)
 {
     uint64_t kicked = 0;
 
@@ -25,8 +26,8 @@ static uint64_t kick(struct guest *guest, struct vcpu *self, uint64_t generation
         if (vcpu == self || !may_be_stale(vcpu, generation))
             continue;
         cpu_kick(vcpu->cpu);
-        if (self)
-            self->stats.ipis++;
+        if (by)
+            by->stats.ipis++;
         kicked |= 1ull << i;
     }
     return kicked;
@@ -45,7 +46,7 @@ void flush_others(struct vcpu *vcpu)
 {
     struct guest *guest = vcpu->guest;
     uint64_t generation = atomic_fetch_add(&guest->flush_gen, 1) + 1;
-    uint64_t kicked = kick(guest, vcpu, generation);
+    uint64_t kicked = kick(guest, vcpu, vcpu, generation);
 
     flush_here(vcpu);
     atomic_store(&vcpu->seen_gen, generation); /* no other can have come: this one has the lock */
@@ -75,7 +76,7 @@ void flush_outside(struct guest *guest)
 {
     uint64_t generation = atomic_fetch_add(&guest->flush_gen, 1) + 1;
 
-    await(guest, kick(guest, NULL, generation), generation);
+    await(guest, kick(guest, NULL, this_cpu()->current, generation), generation);
     ept_fast_flushed(&guest->ept);
 }
 

@@ -23,7 +23,7 @@ enum {
     GUEST_PAGE_SHIFT = 12,
     GUEST_BLOCK_SHIFT = 21, /* RAM is allocated in 2 MiB blocks */
     GUEST_BLOCK_BYTES = 1 << GUEST_BLOCK_SHIFT,
-    GUEST_LINE_LEN = 160, /* longest console line kept together when several guests print */
+    GUEST_LINE_LEN = 256, /* longest console line kept together when several guests print */
     GUEST_BOOT_AREA =
         2u << 20, /* bytes at the end of RAM for struct trapline_info and page tables */
 };
