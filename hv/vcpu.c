@@ -281,7 +281,9 @@ void vcpu_keep_stats(struct vcpu *vcpu)
 
     for (size_t i = 0; i < sizeof(vcpu->stats) / sizeof(uint64_t); i++)
         to[i] += from[i];
+    vcpu->past.hypercalls[TRAPLINE_HC_NOP] += vcpu->context.null_calls;
     vcpu->stats = (struct vcpu_stats){0};
+    vcpu->context.null_calls = 0;
 }
 
 void vcpu_destroy(struct vcpu *vcpu)

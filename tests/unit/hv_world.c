@@ -66,7 +66,7 @@ static struct {
 
 uint64_t memory_alloc(uint64_t bytes, uint64_t align)
 {
-    if (bytes >= SIZE_1G)
+    if (bytes >= SIZE_1G || world.out_of_memory)
         return 0;
     bytes = (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1);
     for (unsigned i = 0; i < ALLOCATIONS; i++) {

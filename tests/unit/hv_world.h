@@ -62,6 +62,7 @@ struct hv_world {
     unsigned dumps;
     struct vcpu *remote;                /* see world_run_elsewhere() */
     unsigned kicks;                     /* NMIs that it got */
+    bool out_of_memory;                 /* nothing can be allocated */
     unsigned charges;                   /* times that its slice was charged */
     uint8_t self_ipis[WORLD_SELF_IPIS]; /* the machine's local APIC: what was done to it */
     unsigned self_ipi_count, eois, quiesced;
