@@ -14,6 +14,7 @@
 #include "hv/machine.h"
 #include "hv/policy_cpuid.h"
 #include "hv/policy_msr.h"
+#include "hv/pml.h"
 #include "hv/primitives.h"
 #include "hv/sched.h"
 #include "hv/vcpu.h"
@@ -330,6 +331,7 @@ static exit_handler *const handlers[EXIT_REASONS] = {
     [EXIT_REASON_PREEMPTION_TIMER] = exit_timer,
     [EXIT_REASON_INVVPID] = exit_undefined,
     [EXIT_REASON_WBINVD] = exit_cache_flush,
+    [EXIT_REASON_PML_FULL] = pml_full,
     [EXIT_REASON_XSETBV] = exit_xsetbv,
     [EXIT_REASON_APIC_WRITE] = exit_apic_write,
     [EXIT_REASON_VMFUNC] = view_vmfunc_exit,
@@ -382,6 +384,8 @@ uintptr_t vmx_handle_fast_exit(struct vmx_context *context)
         return hypercall_fast(vcpu);
     if (reason == EXIT_REASON_EPT_VIOLATION)
         return primitives_fast_violation(vcpu);
+    if (reason == EXIT_REASON_PML_FULL)
+        return pml_fast_full(vcpu);
     return (uintptr_t)context | VMX_EXIT_SLOW;
 }
 

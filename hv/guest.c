@@ -8,6 +8,7 @@
 #include "hv/cpu.h"
 #include "hv/memory.h"
 #include "hv/mtrr.h"
+#include "hv/pml.h"
 #include "hv/vcpu.h"
 #include "hv/view.h"
 #include "hv/vmx_setup.h"
@@ -281,6 +282,8 @@ static bool begin(struct guest *guest)
     } else if (ept_init(&guest->ept, &guest->ept_env, &vmx_setup.ept,
                         guest->alias_base + guest->alias_size) != EPT_OK) {
         kprintf("trapline: guest %s: 'tables' is too small for any page table\n", config->name);
+    } else if (!pml_guest_create(guest)) {
+        kprintf("trapline: guest %s: no memory for its log of dirty pages\n", config->name);
     } else if (!view_set_create(guest)) {
         kprintf("trapline: guest %s: no memory for its list of views\n", config->name);
     } else if (add_ram(guest)) {
@@ -349,6 +352,7 @@ void guest_release(struct guest *guest)
     if (guest->blocks)
         memory_free(virt_to_phys(guest->blocks), guest->block_bytes);
     view_set_release(guest);
+    pml_guest_release(guest);
     if (guest->pool.base)
         memory_free(guest->pool.base, guest->pool.pages * PAGE_SIZE);
     guest->blocks = NULL;

@@ -9,6 +9,7 @@
 #include "hv/flush.h"
 #include "hv/guest.h"
 #include "hv/memory.h"
+#include "hv/pml.h"
 #include "hv/raised.h"
 #include "hv/vcpu.h"
 #include "hv/view.h"
@@ -163,6 +164,7 @@ int64_t primitive_dirty(struct vcpu *vcpu, struct vmx_regs *regs)
     if (capacity > guest->ram_size / sizeof(uint64_t) || buffer >= guest->ram_size ||
         !guest_may_access(guest, buffer, capacity * sizeof(uint64_t), EPT_ACCESS_W))
         return -TRAPLINE_EFAULT;
+    guest->ept.log_complete = pml_collect(vcpu);
     count = harvest(guest, page, pages, buffer, capacity, &remaining);
     if (count > 0)
         ept_mark_dirty(&guest->ept, buffer, (uint64_t)count * sizeof(uint64_t));

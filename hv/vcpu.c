@@ -6,6 +6,7 @@
 #include "hv/flush.h"
 #include "hv/guest.h"
 #include "hv/memory.h"
+#include "hv/pml.h"
 #include "hv/policy_cpuid.h"
 #include "hv/sched.h"
 #include "hv/view.h"
@@ -214,6 +215,7 @@ static void init_controls(struct vcpu *vcpu)
     vmwrite(VMCS_IO_BITMAP_B, vmx_setup.io_bitmap_b);
     vmwrite(VMCS_VPID, vcpu->vpid);
     vmwrite(VMCS_EPT_POINTER, vcpu->eptp);
+    pml_init_vmcs(vcpu);
     if (vmx_setup.ept.ve)
         vmwrite(VMCS_EPTP_INDEX, 0);
     view_init_vmcs(vcpu);
@@ -260,7 +262,7 @@ bool vcpu_begin(struct vcpu *vcpu, uint64_t info)
     vcpu->fpu = fpu ? phys_to_virt(fpu) : NULL;
     buffer = memory_alloc_raw(sizeof(*vcpu->protn_buffer), PAGE_SIZE);
     vcpu->protn_buffer = buffer ? phys_to_virt(buffer) : NULL;
-    if (!vcpu->vmcs || !fpu || !buffer || !interrupt_create(vcpu))
+    if (!vcpu->vmcs || !fpu || !buffer || !pml_create(vcpu) || !interrupt_create(vcpu))
         return false;
     *(uint32_t *)phys_to_virt(vcpu->vmcs) = vmx_caps_revision(&vmx_setup.caps);
     init_fpu(vcpu->fpu);
@@ -311,6 +313,7 @@ void vcpu_release(struct vcpu *vcpu)
         memory_free(virt_to_phys(vcpu->fpu), vmx_setup.fpu_bytes);
     if (vcpu->protn_buffer)
         memory_free(virt_to_phys(vcpu->protn_buffer), sizeof(*vcpu->protn_buffer));
+    pml_release(vcpu);
     interrupt_release(vcpu);
     vcpu->vmcs = 0;
     vcpu->fpu = NULL;
@@ -375,6 +378,7 @@ static void switch_vcpus(struct cpu *cpu, struct vcpu *previous, struct vcpu *vc
     if (previous) {
         save_unswitched(previous);
         view_note(previous);
+        pml_unload(previous);
         atomic_store(&previous->loaded, false);
     }
     cpu->current = vcpu;
@@ -421,6 +425,7 @@ void vcpu_sleep(struct vcpu *vcpu, uint64_t wake_at)
     sched_charge(vcpu);
     vcpu->wake_at = wake_at;
     view_note(vcpu);
+    pml_unload(vcpu);
     atomic_store(&vcpu->loaded, false);
     atomic_store(&vcpu->state, VCPU_SLEEPING);
 }

@@ -95,6 +95,7 @@ struct vcpu {
     uint16_t vpid;
     uint64_t vmcs; /* physical */
     uint64_t eptp;
+    uint64_t log;                   /* physical: its page-modification log; 0 = none, see pml.h */
     struct invept_descriptor flush; /* of eptp */
     uint16_t view;        /* the one that a violation, or a buffer's check, found it in last */
     uint16_t view_before; /* the last of these above 0 */

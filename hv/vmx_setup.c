@@ -34,6 +34,8 @@ static void apply_disable(struct vmx_caps *caps, uint32_t disable)
         caps->ept_vpid &= ~VMX_EPT_INVEPT_SINGLE;
     if (disable & HANDOVER_NO_VE)
         caps->control[VMX_CONTROL_PROC2] &= ~((uint64_t)VMX_PROC2_EPT_VIOLATION_VE << 32);
+    if (disable & HANDOVER_NO_PML)
+        caps->control[VMX_CONTROL_PROC2] &= ~((uint64_t)VMX_PROC2_ENABLE_PML << 32);
     if (disable & HANDOVER_NO_VMFUNC)
         caps->vmfunc &= ~VMX_VMFUNC_EPTP_SWITCHING;
 }
@@ -67,6 +69,8 @@ static void negotiate_all(const struct handover *handover)
         optional_proc2 &= ~(uint32_t)VMX_PROC2_ENABLE_XSAVES;
     if (handover->disable & HANDOVER_NO_INVPCID)
         optional_proc2 &= ~(uint32_t)VMX_PROC2_ENABLE_INVPCID;
+    if (vmx_caps_has_pml(&s->caps))
+        optional_proc2 |= VMX_PROC2_ENABLE_PML;
     if (vmx_caps_has_eptp_switching(&s->caps))
         optional_proc2 |= VMX_PROC2_ENABLE_VM_FUNCTIONS;
     s->pin = negotiate(VMX_CONTROL_PIN,
@@ -94,6 +98,7 @@ static void negotiate_all(const struct handover *handover)
     s->rdtscp = s->proc2 & VMX_PROC2_ENABLE_RDTSCP;
     s->invpcid = s->proc2 & VMX_PROC2_ENABLE_INVPCID;
     s->xsaves = s->proc2 & VMX_PROC2_ENABLE_XSAVES;
+    s->pml = s->proc2 & VMX_PROC2_ENABLE_PML;
     s->timer_save = s->exit & VMX_EXIT_SAVE_PREEMPTION_TIMER;
     s->pat = (s->exit & VMX_EXIT_SAVE_PAT) && (s->exit & VMX_EXIT_LOAD_PAT) &&
              (s->entry & VMX_ENTRY_LOAD_PAT);
@@ -178,7 +183,7 @@ void vmx_setup_init(const struct handover *handover)
                   (s->ept.accessed_dirty ? TRAPLINE_FEATURE_AD : 0) |
                   (s->ept.page_2m ? TRAPLINE_FEATURE_EPT_2M : 0) |
                   (s->ept.page_1g ? TRAPLINE_FEATURE_EPT_1G : 0) |
-                  (s->ept.ve ? TRAPLINE_FEATURE_VE : 0) |
+                  (s->pml ? TRAPLINE_FEATURE_PML : 0) | (s->ept.ve ? TRAPLINE_FEATURE_VE : 0) |
                   (s->apicv ? TRAPLINE_FEATURE_APICV : 0) |
                   (s->proc2 & VMX_PROC2_ENABLE_VM_FUNCTIONS ? TRAPLINE_FEATURE_VMFUNC : 0);
     s->cr4_allowed = policy_cr4_allowed(&(struct cpuid_policy){

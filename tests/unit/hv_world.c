@@ -23,6 +23,7 @@
 #include "hv/machine.h"
 #include "hv/memory.h"
 #include "hv/mtrr.h"
+#include "hv/pml.h"
 #include "hv/sched.h"
 #include "hv/vmx_setup.h"
 #include "vmx/instructions.h"
@@ -423,6 +424,7 @@ void world_open(const struct world_options *options)
         .physical_bits = 48,
         .fpu_bytes = PAGE,
         .ept = options->features,
+        .pml = options->pml,
     };
     guest_count = options->guests ? options->guests : 1;
     assert_true(channels_init(guest_count));
@@ -434,15 +436,26 @@ void world_open(const struct world_options *options)
         world_enter(i);
         check_cache(); /* which also fills it */
     }
+    for (unsigned i = 0; options->pml && i < world.guest->vcpu_count; i++) {
+        world_turn(i);
+        pml_init_vmcs(world.vcpu);
+    }
+    world_turn(0);
     for (uint64_t i = 1; i < options->ram / BLOCK;
          i++) /* or crossing a block would prove nothing */
         assert_true(world.guest->blocks[i] != world.guest->blocks[i - 1] + BLOCK);
 }
 
+/* Of the fields that calls leave behind for the next one, only this is in use. */
 void world_turn(unsigned vcpu)
 {
+    static uint64_t pml_index[GUEST_MAX_VCPUS];
+
+    if (world.vcpu)
+        pml_index[world.vcpu->index] = fake_vmcs[VMCS_PML_INDEX];
     world.vcpu = world.guest->vcpus[vcpu];
     fake_vmcs[VMCS_EPT_POINTER] = world.vcpu->eptp;
+    fake_vmcs[VMCS_PML_INDEX] = pml_index[vcpu];
 }
 
 void world_close(void)
@@ -613,6 +626,27 @@ enum outcome violate(uint64_t gpa, uint64_t qualification, uint32_t vectoring)
     return ACCESS_DONE;
 }
 
+/* A CPU sets a dirty flag; false: its log is full, which it says by an exit instead. */
+static bool set_dirty(const struct ept_translation *t, uint64_t gpa)
+{
+    uint64_t index = fake_vmcs[VMCS_PML_INDEX];
+
+    if (world.vcpu->log && !(t->entry & ENTRY_DIRTY)) {
+        if (index >= PAGE / 8) {
+            fake_vmcs[VMCS_EXIT_QUALIFICATION] = 0;
+            fake_vmcs[VMCS_IDT_VECTORING_INFO] = 0;
+            world.log_full++;
+            assert_true(vm_exit(EXIT_REASON_PML_FULL));
+            assert_false(atomic_load(&world.guest->lock.held));
+            return false;
+        }
+        ((uint64_t *)phys_to_virt(world.vcpu->log))[index] = gpa & ~(uint64_t)(PAGE - 1);
+        fake_vmcs[VMCS_PML_INDEX] = (uint16_t)(index - 1);
+    }
+    *(uint64_t *)phys_to_virt(t->table) |= ENTRY_DIRTY;
+    return true;
+}
+
 enum outcome guest_access(uint64_t gpa, enum ept_access access, uint8_t data)
 {
     struct ept_translation t;
@@ -623,8 +657,8 @@ enum outcome guest_access(uint64_t gpa, enum ept_access access, uint8_t data)
 
         ept_lookup(&world.guest->ept, gpa, &t);
         if (t.level && !(access & ~t.hardware)) {
-            if ((access & EPT_ACCESS_W) && vmx_setup.ept.accessed_dirty)
-                *(uint64_t *)phys_to_virt(t.table) |= ENTRY_DIRTY;
+            if ((access & EPT_ACCESS_W) && vmx_setup.ept.accessed_dirty && !set_dirty(&t, gpa))
+                continue;
             if (access & EPT_ACCESS_W)
                 *(uint8_t *)phys_to_virt(t.hpa) = data;
             cache_written(gpa);

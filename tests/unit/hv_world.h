@@ -32,6 +32,7 @@ struct world_options {
     unsigned vcpus;  /* 0 = 1 */
     unsigned guests; /* 0 = 1; all alike, called "test", "test-1", ... */
     unsigned repeat; /* 0 = 1 */
+    bool pml;        /* the CPU logs the pages whose dirty flags it sets */
     struct ept_features features;
 };
 
@@ -59,6 +60,7 @@ struct hv_world {
     unsigned invepts;    /* ever */
     unsigned invvpids;   /* ever */
     unsigned violations; /* EPT violations, ever */
+    unsigned log_full;   /* exits for a full page-modification log, ever */
     unsigned dumps;
     struct vcpu *remote;                /* see world_run_elsewhere() */
     unsigned kicks;                     /* NMIs that it got */

@@ -170,14 +170,17 @@ static void check_ram(void)
 
 static void open_random(void)
 {
+    bool accessed_dirty = below(2);
+
     world_open(&(struct world_options){
         .ram = RAM,
         .budget = below(2) ? EPT_TABLES_BASE + EPT_TABLES_PER_GIB + 3 + below(16) : 0,
         .features = {.page_2m = below(4),
                      .page_1g = below(2),
-                     .accessed_dirty = below(2),
+                     .accessed_dirty = accessed_dirty,
                      .exec_only = below(2),
                      .nx_huge = !below(4)},
+        .pml = accessed_dirty && below(2),
     });
     for (uint64_t gpa = 0; gpa < RAM; gpa += BLOCK)
         memcpy(&shadow[gpa], ram(gpa), BLOCK);
