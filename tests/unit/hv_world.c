@@ -350,7 +350,7 @@ static void fill_cache(unsigned index, const struct page_state *now)
     cache[index].hardware |= now->hardware;
     cache[index].hpa = now->hpa;
     cache[index].level = now->level;
-    cache[index].dirty |= now->dirty;
+    cache[index].dirty |= now->hardware && now->dirty; /* what is not present is not cached */
 }
 
 /* The guest wrote: the page's dirty flag is cached. */
