@@ -10,7 +10,7 @@
  *
  *   CALLS=n    calls that the vCPUs make together       FAULTS=n   writes that fault
  *   TURNS=n    how often CPU 2 takes the other vCPU     STOP       a call may be EXIT
- *   NO_PROTN   no call is PROTN
+ *   NO_PROTN   no call is PROTN                         OUTSIDE    another guest takes the page away
  *   MISTAKE_x  one step is left out, misordered or wrong; the verifier must find out
  */
 #ifndef CALLS
@@ -301,6 +301,30 @@ end:
     od
 }
 
+/* A CPU of another guest takes the page away, which is none of its own vCPUs' business. */
+proctype outside()
+{
+    byte u, g;
+    bool sent[VCPUS];
+
+    d_step { !lock -> lock = 1; WITHDRAW };
+    d_step { flush_gen++; g = flush_gen };
+    do
+    :: d_step { u < VCPUS && loaded[u] && !waiting[u] && seen[u] < g ->
+            pending[cpu_of(u)] = 1; sent[u] = 1; u++ }
+    :: d_step { u < VCPUS && !(loaded[u] && !waiting[u] && seen[u] < g) -> u++ }
+    :: u == VCPUS -> break
+    od;
+    u = 0;
+    do
+    :: d_step { u < VCPUS && (!sent[u] || !(loaded[u] && !waiting[u] && seen[u] < g)) ->
+            sent[u] = 0; u++ }
+    :: u == VCPUS -> break
+    od;
+    u = 0;
+    d_step { owed = 0; forbidden = 1; lock = 0 }
+}
+
 /* Store buffers empty themselves at some time. */
 proctype memory()
 {
@@ -324,6 +348,9 @@ init {
         run nmi(0);
         run nmi(1);
         run nmi(2);
+#ifdef OUTSIDE
+        run outside();
+#endif
         run memory()
     }
 }
