@@ -1,5 +1,7 @@
 """Tests of the runner's parts that need no emulator."""
 
+import importlib.machinery
+import importlib.util
 import os
 import struct
 import subprocess
@@ -13,11 +15,54 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
 
+from harness import Result
 from harness.boot import find_in_order, read_report, rows_wrong
 from harness.model import judge
 from runner import UsageError, image, qemu, settings, volume
 from runner.console import LineReader, Transcript
 from runner.machine import make_run_folder
+
+
+class MatrixTest(unittest.TestCase):
+    """The table of CPU models."""
+
+    @staticmethod
+    def load():
+        loader = importlib.machinery.SourceFileLoader("matrix", str(ROOT / "tools" / "matrix"))
+        module = importlib.util.module_from_spec(importlib.util.spec_from_loader("matrix", loader))
+        loader.exec_module(module)
+        return module
+
+    def test_the_table_has_what_each_model_said(self):
+        matrix = self.load()
+        old, new = matrix.Model("old_one"), matrix.Model("new")
+        old.add(Result("t", 1, 0, 1.0, "", "3 checks", ["trapline: features: a", "trapline: modes: M=x"]))
+        new.add(Result("t", 1, 0, 1.0, "", "4 checks",
+                       ["trapline: features: a b", "trapline: modes: M=y,z"]))
+        self.assertEqual(matrix.table([old, new])[2:],
+                         ["| `a` | yes | yes |", "| `b` | - | yes |", "| **M** | x | y, z |",
+                          "| tests passed | all 1, 3 checks | all 1, 4 checks |"])
+
+    def test_a_model_that_said_nothing_fails(self):
+        model = self.load().Model("silent")
+        model.add(Result("t", 1, 0, 1.0, "", "", ["cannot start"]))
+        self.assertEqual(model.failed(), 1)
+
+    def test_the_table_takes_its_place(self):
+        matrix = self.load()
+        text = f"a\n{matrix.BEGIN}\nold\n{matrix.END}\nb\n"
+        self.assertEqual(matrix.put(text, ["new"]), f"a\n{matrix.BEGIN}\nnew\n{matrix.END}\nb\n")
+        with self.assertRaises(UsageError):
+            matrix.put("nothing", ["new"])
+
+    def test_features_to_disable(self):
+        with mock.patch.dict(os.environ, {"DISABLE": "ve, pml"}):
+            self.assertEqual(settings.feature_list("DISABLE"), "ve, pml")
+        with mock.patch.dict(os.environ, {"DISABLE": "ve; rm"}), self.assertRaises(UsageError):
+            settings.feature_list("DISABLE")
+        self.assertIn("disable = ve\n\n[guest",
+                      volume.guest_conf("x.elf", 64, 1, "", "shutdown", (), "ve")[1])
+        self.assertNotIn("disable", volume.guest_conf("x.elf", 64, 1, "", "shutdown")[1])
 
 
 class ModelTest(unittest.TestCase):
