@@ -221,12 +221,71 @@ static void test_converts(void **state)
     end();
 }
 
+/* What the CPU does when it writes to a page in the view. */
+static void write_in_view(uint64_t gpa)
+{
+    struct walk walk = world_walk_from(world_memory(), view.root, gpa);
+
+    assert_true(walk.rights & EPT_ACCESS_W);
+    *(uint64_t *)(world_memory() + (walk.at - WORLD_PHYS_BASE)) |= ENTRY_A | ENTRY_D;
+}
+
+/* How many of 16 pages are dirty; the last of them is *page. */
+static int64_t dirty(uint64_t *page)
+{
+    uint64_t list[16];
+    uint64_t left;
+    int64_t count = ept_dirty(EPT, 0, 16, list, 16, &left);
+
+    assert_int_equal(left, 0);
+    if (count > 0)
+        *page = list[count - 1];
+    return count;
+}
+
+/* Leaves of the view's own have dirty flags of their own, which are gathered, once, and outlive it.
+ */
+static void test_dirty(void **state)
+{
+    uint64_t page = 0;
+
+    (void)state;
+    begin(&modern);
+    ok(ept_view_protect(&view, 0, 1, EPT_ACCESS_NONE));
+    write_in_view(3 * PAGE);
+    ok(ept_track(EPT, 0, 16, true));
+    owed();
+    assert_int_equal(dirty(&page), 0);
+    write_in_view(3 * PAGE);
+    assert_int_equal(dirty(&page), 1);
+    assert_int_equal(page, 3 * PAGE);
+    assert_true(owed());
+    assert_int_equal(dirty(&page), 0);
+    /* Its table goes. */
+    write_in_view(4 * PAGE);
+    ok(ept_view_protect(&view, 0, 512, EPT_ACCESS_R));
+    assert_true(owed());
+    assert_int_equal(dirty(&page), 1);
+    assert_int_equal(page, 4 * PAGE);
+    ok(ept_view_protect(&view, 0, 1, EPT_ACCESS_RWX));
+    write_in_view(0);
+    owed();
+    ept_view_destroy(&view);
+    world_flush();
+    assert_int_equal(dirty(&page), 1);
+    assert_int_equal(page, 0);
+    world_flush();
+    assert_int_equal(dirty(&page), 0);
+    world_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cost),       cmocka_unit_test(test_queue),
         cmocka_unit_test(test_short_ways), cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_most),       cmocka_unit_test(test_converts),
+        cmocka_unit_test(test_dirty),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
