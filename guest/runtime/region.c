@@ -8,6 +8,7 @@
 #include <trapline/process.h>
 #include <trapline/stdio.h>
 #include <trapline/string.h>
+#include <trapline/thread.h>
 
 #include "guest/runtime/cpu.h"
 #include "guest/runtime/runtime.h"
@@ -34,7 +35,7 @@ static int prepare(enum region_mechanism mechanism)
 
     if (mechanism == REGION_EPT)
         return 0;
-    if (!has_nx())
+    if (!has_nx() || vcpu_count() > 1)
         return -TRAPLINE_EOPNOTSUPP;
     if (mechanism == REGION_KEY && !region_key_init())
         return -TRAPLINE_EOPNOTSUPP;

@@ -6,6 +6,7 @@
 
 #include <trapline/interrupt.h>
 #include <trapline/process.h>
+#include <trapline/thread.h>
 
 #include "guest/runtime/cpu.h"
 #include "guest/runtime/page_tables.h"
@@ -79,7 +80,7 @@ void user_syscalls(user_syscall_handler *handler)
 /* Set or clear the user flag of the leaves. */
 static int set_user(uint64_t address, size_t pages, bool allow)
 {
-    int result = page_tables_init();
+    int result = vcpu_count() > 1 ? -TRAPLINE_EOPNOTSUPP : page_tables_init();
 
     if (result == 0)
         result = page_tables_cover(address, pages);

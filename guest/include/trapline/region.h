@@ -52,7 +52,8 @@ enum region_pte {
  * Create a region of pages pages (at least 1) of zeroed memory, the first aligned to align pages (a
  * power of two). Returns 0 and the region; -EINVAL for the arguments; -ENOMEM when the guest has no
  * memory for it; -EOPNOTSUPP where the CPU lacks the mechanism (protection keys; page tables
- * without execute-disable).
+ * without execute-disable), and with REGION_PT and REGION_KEY in a guest of several vCPUs:
+ * translations are dropped on the calling vCPU only.
  */
 int region_create(struct region **region, size_t pages, size_t align,
                   enum region_mechanism mechanism);

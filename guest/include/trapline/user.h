@@ -41,12 +41,12 @@ struct user_result {
 /*
  * Run function(argument) in user mode, on a stack that ends at stack (a multiple of 16, in
  * memory that user mode may write), until it returns, user_end() is called or an exception ends it.
- * The interrupt flag stays as it is. May be called again by a system call's handler, and by several
- * vCPUs at once. Returns 0; -EINVAL for a stack that is no multiple of 16, or addresses that
- * are not of the lower half; -EFAULT for a stack that user mode may not write; -ENOMEM.
+ * The interrupt flag stays as it is. May be called again by a system call's handler,
+ * Returns 0; -EOPNOTSUPP in a guest of several vCPUs; -EINVAL for a stack that is no multiple of
+ * 16, or addresses that are not of the lower half; -EFAULT for a stack that user mode may not
+ * write; -ENOMEM.
  */
-int user_run(user_function *function, uint64_t argument, void *stack,
-             struct user_result *result);
+int user_run(user_function *function, uint64_t argument, void *stack, struct user_result *result);
 
 /*
  * Called for each SYSCALL of user mode, in ring 0 with interrupts off, on the stack of user_run().
@@ -66,7 +66,7 @@ _Noreturn void user_end(int64_t value);
 /*
  * Give pages of pages_alloc() or of a region to user mode, or take them back. What may be done
  * there is as for ring 0. Returns 0, -EINVAL for a misaligned or empty range, -ENOENT for one
- * outside RAM, -ENOMEM.
+ * outside RAM, -ENOMEM, -EOPNOTSUPP in a guest of several vCPUs.
  */
 int user_allow(void *page, size_t pages, bool allow);
 

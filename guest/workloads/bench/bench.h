@@ -105,5 +105,6 @@ void bench_map2(void);
 void bench_vmpup(void);
 void bench_view(void);
 void bench_regions(void);
+void bench_user(void);
 
 #endif
