@@ -3,6 +3,7 @@
 import importlib.machinery
 import importlib.util
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -54,6 +55,15 @@ class MatrixTest(unittest.TestCase):
         self.assertEqual(matrix.put(text, ["new"]), f"a\n{matrix.BEGIN}\nnew\n{matrix.END}\nb\n")
         with self.assertRaises(UsageError):
             matrix.put("nothing", ["new"])
+
+    def test_each_fallback_runs_somewhere(self):
+        names = re.findall(r'^    {"([a-z0-9-]+)", HANDOVER_N[OX]_', (ROOT / "boot/config.c").read_text(),
+                           re.MULTILINE)
+        tried = " ".join(re.findall(r"^disable *=(.*)", "\n".join(
+            path.read_text() for path in (ROOT / "tests").glob("*/*/*.*")
+            if path.suffix in (".ini", ".conf")), re.MULTILINE)).replace(",", " ").split()
+        self.assertGreater(len(names), 15)
+        self.assertEqual([name for name in names if name not in tried], [])
 
     def test_features_to_disable(self):
         with mock.patch.dict(os.environ, {"DISABLE": "ve, pml"}):
