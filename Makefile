@@ -118,7 +118,7 @@ ifneq ($(filter unit-programs,$(MAKECMDGOALS)),)
 $(foreach test,$(UNIT_TESTS),$(eval $(call unit_test,$(test))))
 endif
 
-.PHONY: help setup parts image run test test-unit test-boot test-matrix unit-programs guest format check-format \
+.PHONY: help setup parts image run bench test test-unit test-boot test-matrix unit-programs guest format check-format \
 	clean
 
 parts: hv $(BUILD)/BOOTX64.EFI guests $(filter $(BUILD)/guests/%,$(GUEST_ELF))
@@ -132,6 +132,15 @@ setup:
 	@tools/setup
 
 run: setup
+	@$(MAKE) parts
+	@tools/run
+
+# Each vCPU has a CPU for itself.
+BENCH_ARGS := only=add,shootdown,raise,doorbell,unpark,park
+bench: export CPUS := $(or $(CPUS),4)
+bench: export VCPUS = $(CPUS)
+bench: export ARGS := $(or $(ARGS),$(BENCH_ARGS))
+bench: setup
 	@$(MAKE) parts
 	@tools/run
 
@@ -176,6 +185,7 @@ help:
 	@sed -n 's/^#> \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 #> make run           build, boot in an emulator, show the guest's console; results in build/run/
+#> make bench         the microbenchmarks of several vCPUs, CPUS of them (4): shootdowns, doorbells
 #> make test          unit tests and models on this host, boot tests in the emulator
 #> make test-unit     the first half of it
 #> make test-boot     the second half of it

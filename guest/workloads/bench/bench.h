@@ -106,5 +106,6 @@ void bench_vmpup(void);
 void bench_view(void);
 void bench_regions(void);
 void bench_user(void);
+void bench_smp(void);
 
 #endif

@@ -22,6 +22,7 @@ int main(int argc, char **argv)
     bench_view();
     bench_regions();
     bench_user();
+    bench_smp();
     if (!bench_finish())
         return EXIT_FAILURE;
     printf("bench: done in %lu ms of guest time\n", (ns() - start) / 1000000);
