@@ -29,9 +29,9 @@ struct vmx_setup {
     bool pcid;
     bool xsaves;
     bool pat;
-    bool apicv;             /* the CPU can deliver virtual interrupts by itself */
-    bool direct;            /* vCPUs that own their CPU can have its interrupts */
-    bool tsc_deadline;      /* the local APIC's timer has that mode */
+    bool apicv;        /* the CPU can deliver virtual interrupts by itself */
+    bool direct;       /* vCPUs that own their CPU can have its interrupts */
+    bool tsc_deadline; /* the local APIC's timer has that mode */
     bool pml;
     bool timer_save;        /* the CPU keeps the preemption timer's value over exits */
     unsigned timer_shift;   /* the timer counts down once per 2^shift ticks of the TSC */

@@ -83,7 +83,8 @@ int timer_start_deadline(unsigned vector, uint64_t tsc);
 /* No more interrupts of the timer; one that is pending still comes. */
 void timer_stop(void);
 
-/* Sleep till an interrupt comes. Called with interrupts off, returns with them on and it handled. */
+/* Sleep till an interrupt comes. Called with interrupts off, returns with them on and it handled.
+ */
 static inline void wait_for_interrupt(void)
 {
     __asm__ volatile("sti\n\thlt" : : : "memory");
