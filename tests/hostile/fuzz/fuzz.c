@@ -10,7 +10,7 @@
 #include "probe.h"
 
 enum {
-    CALLS = 120000,
+    CALLS = 60000,
     VICTIM_PAGES = 3 * PAGES_2M,
     ALIAS_PAGES = 256,          /* where aliases begin, at either end of the window */
     ALIAS_REACH = 8 * PAGES_2M, /* where they can be: none is longer than RAM */
@@ -191,7 +191,7 @@ static struct hypercall_result one_call(uint64_t number)
         /* The hypervisor writes to the area. */
         a = spares_image(a, 1) && a != (uint64_t)BYTES_2M ? a | below(2) : (uint64_t)victim;
     } else if (number == TRAPLINE_HC_VIEW_DESTROY) {
-        a = to_destroy = below(2) ? 1 + below(VIEW_MAX) : some_view();
+        a = to_destroy = below(8) ? 1 + below(16) : some_view(); /* or there would be hundreds */
     } else if (number == TRAPLINE_HC_VIEW_PROT) {
         if (!spares_image(a, b))
             a = (uint64_t)victim;
@@ -265,7 +265,8 @@ static void check_calls(void)
         EXPECT(calls[number] > CALLS / 20);
         EXPECT(good[number] > calls[number] / 100 ||
                (number == TRAPLINE_HC_VIEW_SWITCH && view_vmfunc));
-        EXPECT(number == TRAPLINE_HC_NOP || good[number] < calls[number]);
+        EXPECT(number == TRAPLINE_HC_NOP || number == TRAPLINE_HC_VIEW_CREATE ||
+               good[number] < calls[number]);
     }
 }
 
