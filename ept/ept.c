@@ -147,11 +147,13 @@ bool ept_allows(const struct ept *ept, uint64_t gpa, uint64_t bytes, unsigned ac
     end = (gpa + bytes - 1) / EPT_PAGE_BYTES + 1;
     for (;;) {
         unsigned level;
-        uint64_t entry = *ept_walk(ept, page, &level);
+        volatile uint64_t *slot = ept_walk(ept, page, &level);
+        uint64_t run = ept_run(page, end, level == 1 ? 2 : level);
+        uint64_t all = ept_sum(slot, level == 1 ? run : 1).all;
 
-        if (!(entry & ENTRY_LEAF) || (access & ~entry_access(entry)))
+        if (!(all & ENTRY_LEAF) || (access & ~entry_access(all)))
             return false;
-        page = (page | (ept_level_pages(level) - 1)) + 1;
+        page += run;
         if (page >= end)
             return true;
     }

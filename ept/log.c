@@ -63,6 +63,7 @@ void ept_log_add(struct ept *ept, const uint64_t *gpas, size_t count)
     uint64_t *log = ept->log, *summary = ept->log_summary, pages = ept->log_pages;
 
     ept->log_added += count;
+#pragma GCC unroll 4
     for (const uint64_t *end = gpas + count; gpas != end; gpas++) {
         uint64_t page = *gpas >> EPT_PAGE_SHIFT;
 
@@ -149,6 +150,44 @@ static inline void harvest_word(struct ept *ept, struct ept_harvest *harvest, ui
     harvest->old |= old;
 }
 
+/*
+ * All pages of a page table, for all of which there is room, and no views: the common case. page:
+ * the first. words, slots: of the table. A leaf that can be read and has no aliases is reported at
+ * once; the flag of such a one may be cached.
+ */
+static __attribute__((noinline)) void harvest_whole(struct ept *ept, struct ept_harvest *harvest,
+                                                    uint64_t *words, volatile uint64_t *slots,
+                                                    uint64_t page)
+{
+    const uint64_t special = ENTRY_D | ENTRY_R | ENTRY_ALIASED;
+    uint64_t *next = harvest->next;
+
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < TABLE_WORDS; i++) {
+        uint64_t todo = words[i];
+
+        if (!todo)
+            continue;
+        words[i] = 0;
+        do {
+            uint64_t at = (uint64_t)__builtin_ctzll(todo);
+
+            todo &= todo - 1;
+            if (__builtin_expect((slots[(i << WORD_SHIFT) + at] & special) != (ENTRY_D | ENTRY_R),
+                                 0)) {
+                harvest->next = next;
+                look(ept, harvest, page + (i << WORD_SHIFT) + at);
+                next = harvest->next;
+                continue;
+            }
+            *next++ = (page + (i << WORD_SHIFT) + at) << EPT_PAGE_SHIFT;
+            entry_clear(&slots[(i << WORD_SHIFT) + at], ENTRY_D);
+            harvest->old |= ENTRY_D | ENTRY_R;
+        } while (todo);
+    }
+    harvest->next = next;
+}
+
 /* The pages of [first, end), which lie under one page table. */
 static void harvest_table(struct ept *ept, struct ept_harvest *harvest, uint64_t first,
                           uint64_t end)
@@ -159,6 +198,11 @@ static void harvest_table(struct ept *ept, struct ept_harvest *harvest, uint64_t
     unsigned from = (unsigned)(first - base), to = (unsigned)(end - base);
     uint64_t any = 0;
 
+    if (end - first == PAGES_2M && harvest->end - harvest->next >= PAGES_2M && !ept->views) {
+        harvest_whole(ept, harvest, words, slots, base);
+        ept->log_summary[base >> SUMMARY_SHIFT] &= ~(1ull << (base >> PAGES_2M_SHIFT & 63));
+        return;
+    }
     for (unsigned i = 0; i < TABLE_WORDS; i++) {
         uint64_t mask = ~0ull;
 

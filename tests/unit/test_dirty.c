@@ -295,6 +295,31 @@ static void test_log_overflows(void **state)
     world_close();
 }
 
+/* Whole tables at once, with pages among them that need care: aliased, unreadable, stale. */
+static void test_log_of_whole_tables(void **state)
+{
+    static const unsigned written[] = {0, 1, 63, 64, 130, 511, 512, 700, 1023};
+    const unsigned count = sizeof(written) / sizeof(written[0]);
+
+    (void)state;
+    open_tracking(BY_LOG);
+    assert_int_equal(hypercall(TRAPLINE_HC_MAP2, TRACKED + 130 * PAGE, 2, ALIAS, 3), 0);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < count; i++)
+            write_page(written[i] == 130 ? ALIAS : TRACKED + written[i] * (uint64_t)PAGE);
+        assert_int_equal(hypercall(TRAPLINE_HC_PROT1, TRACKED + 64 * PAGE, 0, 0, 0), 0);
+        assert_int_equal(dirty(TRACKED, TRACKED_PAGES, BUFFER, TRACKED_PAGES), count);
+        for (unsigned i = 0; i < count; i++)
+            assert_int_equal(((uint64_t *)ram(BUFFER))[i], TRACKED + written[i] * (uint64_t)PAGE);
+        assert_int_equal(dirty(TRACKED, TRACKED_PAGES, BUFFER, TRACKED_PAGES), 0);
+        assert_int_equal(hypercall(TRAPLINE_HC_UNPROT, TRACKED, TRACKED_PAGES, 0, 0), 0);
+        /* Logged, and reported page by page before the log is taken. */
+        write_page(TRACKED + 3 * PAGE);
+        assert_int_equal(dirty(TRACKED + 3 * PAGE, 1, BUFFER, 1), 1);
+    }
+    world_close();
+}
+
 /* What other vCPUs have written, whether they run, or ran until their logs were taken. */
 static void test_log_of_others(void **state)
 {
@@ -365,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_flushes),
         cmocka_unit_test(test_log_overflows),
         cmocka_unit_test(test_log_of_others),
+        cmocka_unit_test(test_log_of_whole_tables),
         cmocka_unit_test(test_log_full_in_delivery),
     };
 
