@@ -188,7 +188,8 @@ void cpu_wait(uint64_t deadline)
 {
     struct cpu *cpu = this_cpu();
 
-    if (atomic_load(&cpu->idle) == CPU_POLLING) {
+    /* Not by cpu->idle, which cpu_wake() may have changed since the look for work. */
+    if (cpu->owned) {
         while (atomic_load(&cpu->idle) == CPU_POLLING && (!deadline || rdtsc() < deadline))
             __builtin_ia32_pause();
         return;
