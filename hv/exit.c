@@ -380,6 +380,9 @@ uintptr_t vmx_handle_fast_exit(struct vmx_context *context)
     struct vcpu *vcpu = (struct vcpu *)context;
     uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
 
+    context->short_exits += VMX_FAST_WEIGHT;
+    if (__builtin_expect(vmx_context_is_due(context), 0))
+        return (uintptr_t)context | VMX_EXIT_SLOW;
     if (reason == EXIT_REASON_VMCALL)
         return hypercall_fast(vcpu);
     if (reason == EXIT_REASON_EPT_VIOLATION)
@@ -403,13 +406,27 @@ static bool slice_over(struct vcpu *vcpu)
     return true;
 }
 
+/* The short tiers have had their turn. Whether this exit is one of theirs, a VMCALL: it comes
+ * again. */
+static bool comes_again(struct vcpu *vcpu, uint32_t reason)
+{
+    if (!vmx_context_is_due(&vcpu->context))
+        return false;
+    vcpu->stats.hypercalls[TRAPLINE_HC_NOP] += vmx_context_null_calls(&vcpu->context);
+    vmx_context_renew(&vcpu->context);
+    return reason == EXIT_REASON_VMCALL;
+}
+
 struct vmx_context *vmx_handle_exit(struct vmx_context *context)
 {
     struct vcpu *vcpu = (struct vcpu *)context;
     uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
     bool go_on;
 
-    if (__builtin_expect(reason < EXIT_REASONS && handlers[reason] != NULL, 1)) {
+    if (comes_again(vcpu, reason)) {
+        vcpu->stats.exits[reason]++;
+        go_on = vcpu->guest->state == GUEST_RUNNING;
+    } else if (__builtin_expect(reason < EXIT_REASONS && handlers[reason] != NULL, 1)) {
         if (reason != EXIT_REASON_VMCALL) /* these are counted by number */
             vcpu->stats.exits[reason]++;
         go_on = handlers[reason](vcpu);

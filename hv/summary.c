@@ -65,8 +65,8 @@ static void print_counts(const struct guest *guest)
         uint64_t count = 0;
 
         for (unsigned v = 0; v < guest->vcpu_count; v++)
-            count += i == EXIT_REASON_VMCALL ? vcpu_vmcalls(guest->vcpus[v])
-                                             : guest->vcpus[v]->stats.exits[i];
+            count += guest->vcpus[v]->stats.exits[i] +
+                     (i == EXIT_REASON_VMCALL ? vcpu_vmcalls(guest->vcpus[v]) : 0);
         if (count)
             kprintf("trapline:   exits: %-32s %12llu\n", vmx_exit_name(i), (ull)count);
     }

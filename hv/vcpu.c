@@ -273,6 +273,7 @@ bool vcpu_begin(struct vcpu *vcpu, uint64_t info)
     vcpu->time_limit = guest->config->time_limit_ms * cpu_tsc_per_ms;
     vcpu->dr6 = DR6_RESET;
     vcpu->xcr0 = XCR0_X87;
+    vmx_context_renew(&vcpu->context);
     return true;
 }
 
@@ -283,9 +284,9 @@ void vcpu_keep_stats(struct vcpu *vcpu)
 
     for (size_t i = 0; i < sizeof(vcpu->stats) / sizeof(uint64_t); i++)
         to[i] += from[i];
-    vcpu->past.hypercalls[TRAPLINE_HC_NOP] += vcpu->context.null_calls;
+    vcpu->past.hypercalls[TRAPLINE_HC_NOP] += vmx_context_null_calls(&vcpu->context);
     vcpu->stats = (struct vcpu_stats){0};
-    vcpu->context.null_calls = 0;
+    vmx_context_renew(&vcpu->context);
 }
 
 void vcpu_destroy(struct vcpu *vcpu)

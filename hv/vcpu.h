@@ -32,7 +32,7 @@ enum switched_msr {
 };
 
 struct vcpu_stats {
-    uint64_t exits[EXIT_REASONS];           /* but VMCALLs, which are counted as hypercalls */
+    uint64_t exits[EXIT_REASONS];           /* but VMCALLs: those that are to come again */
     uint64_t hypercalls[TRAPLINE_HC_COUNT]; /* see vcpu_hypercalls() */
     uint64_t refused_hypercalls;            /* numbers that do not exist, and calls above CPL 0 */
     uint64_t flushes;
@@ -131,6 +131,7 @@ struct vcpu {
 
     /* Scheduling, in ticks of the TSC. */
     uint64_t slice_start;
+    uint64_t served; /* how long it ran, and what it is taken to have: see sched.h */
     uint64_t slice_end;
     uint64_t time_limit; /* 0 = none */
 
@@ -188,7 +189,7 @@ void vcpu_read_start(struct vcpu_start *start);
 static inline uint64_t vcpu_hypercalls(const struct vcpu *vcpu, unsigned number)
 {
     return vcpu->stats.hypercalls[number] +
-           (number == TRAPLINE_HC_NOP ? vcpu->context.null_calls : 0);
+           (number == TRAPLINE_HC_NOP ? vmx_context_null_calls(&vcpu->context) : 0);
 }
 
 /* How many VMCALLs it made. */

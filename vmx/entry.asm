@@ -108,6 +108,7 @@ align 16
     test rax, rax
     jnz %%call
     inc qword [CONTEXT_AT + CONTEXT_NULL_CALLS]
+    jz %%null_calls_over
     mov eax, FIELD_INSTRUCTION_LENGTH
     vmread rax, rax
     mov ecx, FIELD_RIP
@@ -118,9 +119,17 @@ align 16
     xor eax, eax
     LEAF_RESUME %2, CONTEXT_AT
 
+; This one was not answered.
+%%null_calls_over:
+    dec qword [CONTEXT_AT + CONTEXT_NULL_CALLS]
+    and qword [CONTEXT_AT + CONTEXT_SHORT_EXITS], 0
+    jmp %%full
+
 %%call:
     cmp rax, LEAF_CALLS
     jae %%full
+    inc qword [CONTEXT_AT + CONTEXT_SHORT_EXITS]
+    jz %%full
     lea rcx, [CONTEXT_AT]
     mov rsp, [rcx + CONTEXT_HOST_STACK]
     call [vmx_leaf_calls + rax * 8]
@@ -149,6 +158,8 @@ align 16
 %%no_call:
     cmp ecx, REASON_EPT_VIOLATION
     jne %%full
+    inc qword [CONTEXT_AT + CONTEXT_SHORT_EXITS]
+    jz %%full
     lea rcx, [CONTEXT_AT]
     mov rsp, [rcx + CONTEXT_HOST_STACK]
     mov [rcx + CONTEXT_RAX], rax

@@ -30,6 +30,7 @@ _Static_assert(offsetof(struct vmx_context, verw_selector) == 144, "CONTEXT_VERW
 _Static_assert(offsetof(struct vmx_context, timer_shift) == 148, "CONTEXT_TIMER_SHIFT");
 _Static_assert(offsetof(struct vmx_context, timer_deadline) == 152, "CONTEXT_TIMER_DEADLINE");
 _Static_assert(offsetof(struct vmx_context, null_calls) == 160, "CONTEXT_NULL_CALLS");
+_Static_assert(offsetof(struct vmx_context, short_exits) == 168, "CONTEXT_SHORT_EXITS");
 _Static_assert(VMX_LEAF_CALLS == 17, "LEAF_CALLS");
 _Static_assert(VMX_CONTEXT_TIMER == 16, "CONTEXT_TIMER");
 _Static_assert(VMCS_EXIT_REASON == 0x4402, "FIELD_EXIT_REASON");

@@ -11,6 +11,7 @@
 #ifndef TRAPLINE_VMX_ENTRY_H
 #define TRAPLINE_VMX_ENTRY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,8 +52,39 @@ struct vmx_context {
     uint32_t verw_selector;  /* a writable data segment's, the operand of VERW */
     uint32_t timer_shift;    /* the timer's rate: one count in 2^timer_shift ticks of the TSC */
     uint64_t timer_deadline; /* TSC value at which the timer is to expire, for VMX_CONTEXT_TIMER */
-    uint64_t null_calls;     /* VMCALLs with RAX = 0 that the stub answered, with 0 */
+    /*
+     * How many VMCALLs with RAX = 0 the stub answered, with 0, and how many other exits there were
+     * on the two short tiers; both count up from -VMX_SHORT_EXITS. See vmx_context_is_due().
+     */
+    int64_t null_calls, short_exits;
 };
+
+enum {
+    VMX_SHORT_EXITS = 1024,
+    VMX_FAST_WEIGHT = 8, /* an exit of the fast tier counts for as many of the shortest */
+};
+
+/* VMCALLs with RAX = 0 that the stub answered since the last vmx_context_renew(). */
+static inline uint64_t vmx_context_null_calls(const struct vmx_context *context)
+{
+    return (uint64_t)(context->null_calls + VMX_SHORT_EXITS);
+}
+
+/* Begin to count anew. */
+static inline void vmx_context_renew(struct vmx_context *context)
+{
+    context->null_calls = context->short_exits = -VMX_SHORT_EXITS;
+}
+
+/*
+ * Whether it is time for the slow tier to look at the clock: the preemption timer counts in the
+ * guest alone, so that one who comes for short calls all the time would keep its CPU for a hundred
+ * times its slice. The exit that found it so has changed nothing.
+ */
+static inline bool vmx_context_is_due(const struct vmx_context *context)
+{
+    return context->short_exits >= 0;
+}
 
 /*
  * Where VM exits arrive; only for HOST_RIP. The guarded one obeys exit_flags and all entry_flags;

@@ -587,6 +587,8 @@ static void test_failure_after_fast_exit_shows_all_registers(void **state)
 
 static const uint32_t leaf_flags[] = {0, VMX_CONTEXT_VERW};
 
+static int64_t preset_null_calls, preset_short_exits;
+
 /* One exit of a context with these entry flags; it is resumed by whatever way. */
 static void leave_once(void **state, struct vmx_context *context, uint32_t flags, uint64_t reason,
                        uint64_t rax)
@@ -598,6 +600,8 @@ static void leave_once(void **state, struct vmx_context *context, uint32_t flags
         .host_stack = host_top(state),
         .entry_flags = flags,
         .verw_selector = 0x2b,
+        .null_calls = preset_null_calls,
+        .short_exits = preset_short_exits,
     };
     guest_leaves = some_registers(21);
     guest_leaves.rax = rax;
@@ -708,6 +712,44 @@ static void test_long_way(void **state)
     }
 }
 
+/*
+ * When a counter of short exits is used up the exit arrives whole, as one that the slow tier is to
+ * look at, and the null call is not counted as answered; before that it is answered.
+ */
+static void test_short_exits_are_bounded(void **state)
+{
+    static const struct {
+        uint64_t reason, rax;
+        int64_t null_calls, short_exits;
+        bool due;
+    } cases[] = {
+        {EXIT_REASON_VMCALL, 0, -2, -5, false},
+        {EXIT_REASON_VMCALL, 0, -1, -5, true},
+        {EXIT_REASON_VMCALL, LEAF_CALL, -1, -2, false},
+        {EXIT_REASON_VMCALL, LEAF_CALL, -7, -1, true},
+        {EXIT_REASON_EPT_VIOLATION, 99, -1, -2, false},
+        {EXIT_REASON_EPT_VIOLATION, 99, -7, -1, true},
+    };
+    static struct arena a;
+
+    leaf_handles = true;
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        preset_null_calls = cases[i].null_calls;
+        preset_short_exits = cases[i].short_exits;
+        leave_once(state, &a.context, leaf_flags[i % 2], cases[i].reason, cases[i].rax);
+        preset_null_calls = preset_short_exits = 0;
+        assert_int_equal(vmx_context_is_due(&a.context), cases[i].due);
+        assert_int_equal(events[event_count - 1].kind, EVENT_RESUME);
+        if (!cases[i].due)
+            continue;
+        assert_int_equal(event_count, 3);
+        assert_int_equal(events[1].kind, EVENT_EXIT);
+        assert_regs_equal(&events[1].regs, &guest_leaves);
+        assert_int_equal(vmcs.rip, RIP);
+        assert_int_equal(a.context.null_calls, cases[i].null_calls);
+    }
+}
+
 /* With interrupts on, but not in a shadow, it is as without. */
 static void test_leaf_with_interrupts_on(void **state)
 {
@@ -805,6 +847,7 @@ int main(void)
         RUN_TEST(test_leaf_call),
         RUN_TEST(test_leaf_violation),
         RUN_TEST(test_long_way),
+        RUN_TEST(test_short_exits_are_bounded),
         RUN_TEST(test_leaf_with_interrupts_on),
         RUN_TEST(test_failure_on_the_shortest_way),
         cmocka_unit_test(test_register_numbers),
