@@ -13,6 +13,7 @@
 void sched_add(struct cpu *cpu, struct vcpu *vcpu)
 {
     vcpu->cpu = cpu;
+    vcpu->served = cpu->served;
     if (cpu->queue) {
         vcpu->next = cpu->queue->next;
         cpu->queue->next = vcpu;
@@ -23,15 +24,14 @@ void sched_add(struct cpu *cpu, struct vcpu *vcpu)
     cpu->vcpu_count++;
 }
 
-/* Take the successor of the tail out of this CPU's circle. */
-static void unlink_next(struct cpu *cpu)
+/* Take the successor of a vCPU out of this CPU's circle. */
+static void unlink_after(struct cpu *cpu, struct vcpu *before)
 {
-    struct vcpu *gone = cpu->queue->next;
+    struct vcpu *gone = before->next;
 
-    if (gone == cpu->queue)
-        cpu->queue = NULL;
-    else
-        cpu->queue->next = gone->next;
+    before->next = gone->next;
+    if (cpu->queue == gone)
+        cpu->queue = gone == before ? NULL : before;
     cpu->vcpu_count--;
 }
 
@@ -93,25 +93,45 @@ static void retire(struct vcpu *vcpu)
         machine_stop(summary_print());
 }
 
-/* The next vCPU after the tail that can run, which becomes the tail; NULL = none can. */
+/* What a vCPU is taken to have had: no less than a slice behind who is served now. */
+static uint64_t served(const struct cpu *cpu, const struct vcpu *vcpu)
+{
+    uint64_t slice = SCHED_SLICE_MS * cpu_tsc_per_ms;
+    uint64_t least = cpu->served > slice ? cpu->served - slice : 0;
+
+    return vcpu->served > least ? vcpu->served : least;
+}
+
+/*
+ * Of those that can run the one that was served least, of several the first after the tail; it
+ * becomes the tail. NULL = none can.
+ */
 static struct vcpu *pick(struct cpu *cpu)
 {
     uint64_t now = rdtsc();
+    struct vcpu *best = NULL, *before;
 
     take_arrivals(cpu);
+    before = cpu->queue;
     for (unsigned left = cpu->vcpu_count; left; left--) {
-        struct vcpu *vcpu = cpu->queue->next;
+        struct vcpu *vcpu = before->next;
 
         if (vcpu->guest->state != GUEST_RUNNING) {
-            unlink_next(cpu);
+            unlink_after(cpu, before);
             retire(vcpu);
             continue;
         }
-        cpu->queue = vcpu;
-        if (vcpu_is_runnable(vcpu, now))
-            return vcpu;
+        before = vcpu;
+        if (vcpu_is_runnable(vcpu, now) && (!best || served(cpu, vcpu) < served(cpu, best)))
+            best = vcpu;
     }
-    return NULL;
+    if (!best)
+        return NULL;
+    best->served = served(cpu, best);
+    if (best->served > cpu->served)
+        cpu->served = best->served;
+    cpu->queue = best;
+    return best;
 }
 
 uint64_t sched_next_deadline(const struct cpu *cpu)
@@ -167,6 +187,7 @@ void sched_charge(struct vcpu *vcpu)
     uint64_t used = atomic_fetch_add(&vcpu->guest->time_used, spent) + spent;
 
     vcpu->slice_start = now;
+    vcpu->served += spent;
     if (vcpu->time_limit && used > vcpu->time_limit)
         guest_stop(vcpu->guest, "it ran for its time_limit of %llu ms",
                    (unsigned long long)vcpu->guest->config->time_limit_ms);

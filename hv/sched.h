@@ -1,6 +1,9 @@
 /*
- * Which vCPU runs: each CPU goes round the vCPUs that are pinned to it, a slice of the preemption
- * timer each. The CPU on which the last guest ends prints the summary and stops the machine.
+ * Which vCPU runs: of those that are pinned to a CPU and can run the one that was served least, for
+ * a slice, or less where a sleeper is to wake up before. So who sleeps much has the CPU soon after
+ * it wakes, whoever else computes, and who computes has what the others leave, in equal shares. Who
+ * slept for long is taken to be one slice behind the one that is served now, no more: nobody saves
+ * up. The CPU on which the last guest ends prints the summary and stops the machine.
  */
 #ifndef TRAPLINE_HV_SCHED_H
 #define TRAPLINE_HV_SCHED_H
