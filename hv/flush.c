@@ -42,15 +42,34 @@ static void await(struct guest *guest, uint64_t kicked, uint64_t generation)
     }
 }
 
-void flush_others(struct vcpu *vcpu)
+/* here: whether this CPU's own translations are to go, too. */
+static void shoot(struct vcpu *vcpu, bool here)
 {
     struct guest *guest = vcpu->guest;
     uint64_t generation = atomic_fetch_add(&guest->flush_gen, 1) + 1;
     uint64_t kicked = kick(guest, vcpu, vcpu, generation);
 
-    flush_here(vcpu);
+    if (here)
+        flush_here(vcpu);
     atomic_store(&vcpu->seen_gen, generation); /* no other can have come: this one has the lock */
     await(guest, kicked, generation);
+}
+
+void flush_others(struct vcpu *vcpu)
+{
+    shoot(vcpu, true);
+}
+
+int64_t flush_call(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    (void)regs;
+    guest_lock(vcpu);
+    if (vcpu->guest->ept.flush_owed)
+        flush_ept(vcpu);
+    else if (vcpu->guest->vcpus_started > 1)
+        shoot(vcpu, false);
+    guest_unlock(vcpu);
+    return 0;
 }
 
 void flush_barred(struct vcpu *vcpu)

@@ -22,6 +22,13 @@
 void flush_others(struct vcpu *vcpu);
 
 /*
+ * Hypercall SHOOTDOWN: of the guest's vCPUs, those other than this one drop their translations. The
+ * guest changed its own page tables and has executed INVLPG or MOV to CR3 itself; INVEPT drops all
+ * combined mappings, and with EPT there are no others (SDM 28.3.1, 28.3.3.1).
+ */
+int64_t flush_call(struct vcpu *vcpu, struct vmx_regs *regs);
+
+/*
  * Drop what this CPU has cached for the vCPU's guest, if anybody asked for it since the last time.
  * For the CPU on which the vCPU is current; NMI handlers do it, too. Writes to no VMCS.
  */

@@ -121,6 +121,7 @@ FAST(accept, channel_accept)
 FAST(withdraw, channel_withdraw)
 FAST(ring, channel_ring)
 FAST(listen, channel_listen)
+FAST(shootdown, flush_call)
 FAST(view_create, view_create)
 FAST(view_destroy, view_destroy)
 FAST_LOCKED(view_prot, view_prot)
@@ -166,6 +167,7 @@ hypercall_fast_function *const hypercall_fast_functions[TRAPLINE_HC_COUNT] = {
     [TRAPLINE_HC_WITHDRAW] = fast_withdraw,
     [TRAPLINE_HC_RING] = fast_ring,
     [TRAPLINE_HC_LISTEN] = fast_listen,
+    [TRAPLINE_HC_SHOOTDOWN] = fast_shootdown,
 };
 
 bool hypercall_exit(struct vcpu *vcpu)

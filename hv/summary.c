@@ -38,6 +38,7 @@ static const char *const hypercall_names[TRAPLINE_HC_COUNT] = {
     [TRAPLINE_HC_WITHDRAW] = "withdraw",
     [TRAPLINE_HC_RING] = "ring",
     [TRAPLINE_HC_LISTEN] = "listen",
+    [TRAPLINE_HC_SHOOTDOWN] = "shootdown",
 };
 
 static const char *const denial_names[DENIAL_COUNT] = {

@@ -4,6 +4,8 @@
 #include <trapline/string.h>
 #include <trapline/time.h>
 
+#include "guest/runtime/region_lock.h"
+
 enum {
     WINDOW_TABLES = 2,  /* page directories of the array: 2 GiB */
     WINDOW_FIRST = 510, /* where they are in the page-directory-pointer table */
@@ -96,7 +98,7 @@ static uint64_t *window_entry(uint64_t address)
     return &table_at(*entry)[address / CHUNK_BYTES % PAGING_ENTRIES];
 }
 
-static int cover_chunk(uint64_t address)
+static int cover_chunk(uint64_t address, bool *changed)
 {
     uint64_t *const seen = window_entry(address), *directory, *leaf;
 
@@ -118,19 +120,24 @@ static int cover_chunk(uint64_t address)
         *directory = (uint64_t)leaf | TABLE_FLAGS;
     }
     *seen = (uint64_t)leaf | LEAF_FLAGS | PTE_NX;
+    *changed = true;
     return 0;
 }
 
 int page_tables_cover(uint64_t address, size_t pages)
 {
     const uint64_t end = address + pages * TRAPLINE_PAGE_SIZE;
+    bool changed = false;
     int result = 0;
 
     for (uint64_t chunk = address & ~(CHUNK_BYTES - 1); chunk < end && result == 0;
          chunk += CHUNK_BYTES)
-        result = cover_chunk(chunk);
+        result = cover_chunk(chunk, &changed);
     /* The size of pages changed, and the array's zeros may be cached. */
-    flush_all();
+    if (changed) {
+        flush_all();
+        region_flush_others();
+    }
     return result;
 }
 

@@ -35,9 +35,11 @@ static int prepare(enum region_mechanism mechanism)
 
     if (mechanism == REGION_EPT)
         return 0;
-    if (!has_nx() || vcpu_count() > 1)
+    if (!has_nx())
         return -TRAPLINE_EOPNOTSUPP;
-    if (mechanism == REGION_KEY && !region_key_init())
+    region_shared = vcpu_count() > 1;
+    /* PKRU is each vCPU's own, and there is no setting that of another. */
+    if (mechanism == REGION_KEY && (region_shared || !region_key_init()))
         return -TRAPLINE_EOPNOTSUPP;
     result = page_tables_init();
     if (result == 0)
@@ -55,7 +57,9 @@ int region_create(struct region **region, size_t pages, size_t align,
 
     if (pages == 0 || align == 0 || (align & (align - 1)) || mechanism >= REGION_MECHANISMS)
         return -TRAPLINE_EINVAL;
+    region_lock();
     result = prepare(mechanism);
+    region_unlock();
     if (result != 0)
         return result;
     made = calloc(1, sizeof(*made) + sizeof(*made->state));
@@ -66,9 +70,13 @@ int region_create(struct region **region, size_t pages, size_t align,
     made->ept_pages = mechanism == REGION_EPT ? pages : 0;
     made->state = (struct region_state *)(made + 1);
     made->base = (uint64_t)pages_alloc(pages, align);
-    result = made->base == 0           ? -TRAPLINE_ENOMEM
-             : mechanism == REGION_EPT ? 0
-                                       : region_pt_create(made);
+    if (made->base == 0) {
+        result = -TRAPLINE_ENOMEM;
+    } else if (mechanism != REGION_EPT) {
+        region_lock();
+        result = region_pt_create(made);
+        region_unlock();
+    }
     if (result != 0) {
         if (made->base)
             pages_free((void *)made->base, pages);
@@ -85,12 +93,15 @@ void region_destroy(struct region *region)
         printf("guest: region_destroy(%p): it has sets or aliases\n", (void *)region);
         abort();
     }
-    if (region->mechanism != REGION_EPT)
+    if (region->mechanism != REGION_EPT) {
+        region_lock();
         region_pt_destroy(region);
-    else if (region->state->tracked)
-        track(region_base(region), region->pages, 0);
-    if (region->mechanism == REGION_EPT)
+        region_unlock();
+    } else {
+        if (region->state->tracked)
+            track(region_base(region), region->pages, 0);
         unprot_range(region_base(region), region->pages);
+    }
     pages_free(region_base(region), region->pages);
     free(region);
 }
@@ -108,12 +119,23 @@ static int ept_check(const struct region *region, uint64_t address, size_t pages
     return index < region->pages && pages <= region->pages - index ? 0 : -TRAPLINE_ENOENT;
 }
 
+static TRAP_LEAN_HANDLER int pt_prot(struct region *region, uint64_t address, size_t pages,
+                                     unsigned access)
+{
+    int result;
+
+    region_lock();
+    result = region_pt_prot(region, address, pages, access);
+    region_unlock();
+    return result;
+}
+
 int region_prot1_slow(struct region *region, void *page, unsigned access)
 {
     int result;
 
     if (region->mechanism != REGION_EPT)
-        return region_pt_prot(region, (uint64_t)page, 1, access);
+        return pt_prot(region, (uint64_t)page, 1, access);
     result = ept_check(region, (uint64_t)page, 1);
     return result != 0 ? result : prot1(page, access);
 }
@@ -122,8 +144,12 @@ int region_unprot_slow(struct region *region, void *page, size_t pages)
 {
     int result;
 
-    if (region->mechanism != REGION_EPT)
-        return region_pt_unprot(region, (uint64_t)page, pages);
+    if (region->mechanism != REGION_EPT) {
+        region_lock();
+        result = region_pt_unprot(region, (uint64_t)page, pages);
+        region_unlock();
+        return result;
+    }
     result = ept_check(region, (uint64_t)page, pages);
     return result != 0 ? result : unprot_range(page, pages);
 }
@@ -183,9 +209,11 @@ int region_protn_at(struct region *region, void *const *pages, size_t count, uns
         return -TRAPLINE_EFAULT;
     if (region->mechanism == REGION_EPT)
         return protn_at(pages, count, access, bad);
+    region_lock();
     result = list_borrow(region, &list, bytes, &copy);
     if (result == 0)
         result = region_pt_protn_list(region, list, count, access, bad);
+    region_unlock();
     list_return(copy, bytes);
     return result;
 }
@@ -204,9 +232,11 @@ int region_protn_ranges(struct region *region, const struct trapline_range *rang
         return -TRAPLINE_EFAULT;
     if (region->mechanism == REGION_EPT)
         return protn_ranges(ranges, count, access, bad);
+    region_lock();
     result = list_borrow(region, &list, bytes, &copy);
     if (result == 0)
         result = region_pt_protn_ranges(region, list, count, access, bad);
+    region_unlock();
     list_return(copy, bytes);
     return result;
 }
@@ -216,7 +246,7 @@ int region_protn_range(struct region *region, void *page, size_t pages, unsigned
     const struct trapline_range range = {(uint64_t)page, pages};
 
     if (region->mechanism != REGION_EPT)
-        return region_pt_prot(region, (uint64_t)page, pages, access);
+        return pt_prot(region, (uint64_t)page, pages, access);
     return region_protn_ranges(region, &range, 1, access, NULL);
 }
 
@@ -229,15 +259,27 @@ static int own_check(const struct region *region, uint64_t address, size_t pages
     return result == 0 && !region_owns(region, address) ? -TRAPLINE_EINVAL : result;
 }
 
+static int pt_track(struct region *region, uint64_t address, size_t pages, bool on)
+{
+    int result;
+
+    region_lock();
+    result = own_check(region, address, pages);
+    if (result == 0)
+        result = region_pt_track(region, address, pages, on);
+    region_unlock();
+    return result;
+}
+
 int region_track(struct region *region, void *page, size_t pages, int on)
 {
-    int result = own_check(region, (uint64_t)page, pages);
+    int result;
 
-    if (result != 0)
-        return result;
     if (region->mechanism != REGION_EPT)
-        return region_pt_track(region, (uint64_t)page, pages, on);
-    result = track(page, pages, on);
+        return pt_track(region, (uint64_t)page, pages, on);
+    result = own_check(region, (uint64_t)page, pages);
+    if (result == 0)
+        result = track(page, pages, on);
     if (result == 0 && on)
         region->state->tracked = pages;
     return result;
@@ -246,31 +288,46 @@ int region_track(struct region *region, void *page, size_t pages, int on)
 long region_dirty(struct region *region, void *page, size_t pages, void **buffer, size_t capacity,
                   size_t *left)
 {
-    const int result = own_check(region, (uint64_t)page, pages);
+    long result;
 
-    if (result != 0)
-        return result;
-    if (region->mechanism == REGION_EPT)
-        return dirty(page, pages, buffer, capacity, left);
-    return region_pt_dirty(region, (uint64_t)page, pages, buffer, capacity, left);
+    if (region->mechanism == REGION_EPT) {
+        result = own_check(region, (uint64_t)page, pages);
+        return result != 0 ? result : dirty(page, pages, buffer, capacity, left);
+    }
+    region_lock();
+    result = own_check(region, (uint64_t)page, pages);
+    if (result == 0)
+        result = region_pt_dirty(region, (uint64_t)page, pages, buffer, capacity, left);
+    region_unlock();
+    return result;
 }
 
 int region_map2_range(struct region *region, void *page, size_t pages, void *alias, unsigned access)
 {
-    const int result = own_check(region, (uint64_t)page, pages);
+    int result;
 
-    if (result != 0)
-        return result;
-    if (region->mechanism == REGION_EPT)
-        return map2_range(page, pages, alias, access);
-    return region_pt_map2(region, (uint64_t)page, pages, (uint64_t)alias, access);
+    if (region->mechanism == REGION_EPT) {
+        result = own_check(region, (uint64_t)page, pages);
+        return result != 0 ? result : map2_range(page, pages, alias, access);
+    }
+    region_lock();
+    result = own_check(region, (uint64_t)page, pages);
+    if (result == 0)
+        result = region_pt_map2(region, (uint64_t)page, pages, (uint64_t)alias, access);
+    region_unlock();
+    return result;
 }
 
 int region_unmap2_range(struct region *region, void *alias, size_t pages)
 {
+    int result;
+
     if (region->mechanism == REGION_EPT)
         return unmap2_range(alias, pages);
-    return region_pt_unmap2(region, (uint64_t)alias, pages);
+    region_lock();
+    result = region_pt_unmap2(region, (uint64_t)alias, pages);
+    region_unlock();
+    return result;
 }
 
 void *region_alias_window(const struct region *region)

@@ -5,6 +5,7 @@
 #include <trapline/region.h>
 
 #include "guest/runtime/page_tables.h"
+#include "guest/runtime/region_lock.h"
 
 /* What only the calls that are not inlined use. */
 struct region_state {
@@ -50,8 +51,11 @@ static inline void region_flush_page(struct region_flush *flush, uint64_t addres
 
 static inline void region_flush_end(const struct region_flush *flush)
 {
-    if (flush->owed && flush->all)
+    if (!flush->owed)
+        return;
+    if (flush->all)
         flush_all();
+    region_flush_others();
 }
 
 /* region_pt.c: the calls over page tables, arguments not checked yet. */

@@ -128,6 +128,8 @@ long region_pt_dirty(struct region *region, uint64_t address, size_t pages, void
     if (found < page_tables_flush_all_from && region->state->aliases == 0) {
         for (size_t i = 0; i < found; i++)
             flush_page((uint64_t)buffer[i]);
+        if (found)
+            region_flush_others();
     } else {
         region_flush_end(&flush);
     }

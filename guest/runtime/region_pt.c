@@ -90,16 +90,16 @@ static void set_own(uint64_t address, size_t pages, unsigned access, struct regi
     const uint64_t rights = rights_of(access, PTE_FULL_WRITE | PTE_FULL_EXEC);
     uint64_t *entry = page_tables_entry(address), *const end = entry + pages;
 
-    flush->owed = true;
     if (access == TRAPLINE_NONE) {
+        flush->owed = true;
 #pragma GCC unroll 8
         for (; entry != end; entry++)
             __atomic_and_fetch(entry, ~(uint64_t)PTE_PRESENT, __ATOMIC_SEQ_CST);
     } else {
         for (; entry != end; entry++)
-            update_entry(entry, PTE_RIGHTS, rights);
+            flush->owed |= lowered(update_entry(entry, PTE_RIGHTS, rights), rights);
     }
-    for (size_t i = 0; !flush->all && i < pages; i++)
+    for (size_t i = 0; flush->owed && !flush->all && i < pages; i++)
         flush_page(address + i * TRAPLINE_PAGE_SIZE);
 }
 
@@ -162,7 +162,7 @@ int region_pt_protn_list(struct region *region, void *const *pages, size_t count
     }
     if (result != 0)
         return result;
-    if (access == TRAPLINE_NONE && region->pt_pages) {
+    if (access == TRAPLINE_NONE && !region->state->home) {
         for (size_t i = 0; i < count; i++)
             __atomic_and_fetch(page_tables_entry((uint64_t)pages[i]), ~(uint64_t)PTE_PRESENT,
                                __ATOMIC_SEQ_CST);
@@ -215,14 +215,15 @@ int region_pt_create(struct region *region)
     if (key) {
         state->home = (uint8_t *)(state->first_alias + region->pages);
         page_tables_allow_user(region->base, region->pages);
-    } else {
-        region->pt_pages = region->pages;
+    } else if (!region_shared) {
+        region->pt_pages = region->pages; /* the inline calls know nothing of other vCPUs */
     }
     /* The new entries lose no right but execution in memory that nobody has used. */
     for (size_t i = 0; i < region->pages; i++)
         region_update(region->base + i * TRAPLINE_PAGE_SIZE, 0,
                       PTE_REGION | PTE_FULL_WRITE | (key ? PTE_USER | PTE_NX : PTE_FULL_EXEC));
     flush_all();
+    region_flush_others();
     return 0;
 }
 
@@ -234,5 +235,6 @@ void region_pt_destroy(struct region *region)
                           PTE_KEY | PTE_NX,
                       PTE_PRESENT | PTE_WRITE | PTE_DIRTY);
     flush_all();
+    region_flush_others();
     pages_free(region->state->first_alias, region->state->table_pages);
 }

@@ -60,22 +60,25 @@ int region_set_create(struct region_set **set, struct region *region, void *cons
             return -TRAPLINE_EINVAL;
         if (region_index(region, pages[i]) >= region->pages)
             return -TRAPLINE_ENOENT;
-        if (taken(region, pages, i))
-            return -TRAPLINE_EINVAL;
     }
     made = new_set(region, pages, count);
     if (!made)
         return -TRAPLINE_ENOMEM;
-    if (region->mechanism == REGION_KEY)
-        result = region_key_set_begin(made);
-    else
-        result = region_set_protn(made, region_rights(region));
+    region_lock();
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = taken(region, pages, i) ? -TRAPLINE_EINVAL : 0;
+    if (result == 0)
+        result = region->mechanism == REGION_KEY ? region_key_set_begin(made)
+                                                 : region_set_protn(made, region_rights(region));
+    if (result == 0) {
+        made->next = region->state->sets;
+        region->state->sets = made;
+    }
+    region_unlock();
     if (result != 0) {
         free_set(made);
         return result;
     }
-    made->next = region->state->sets;
-    region->state->sets = made;
     *set = made;
     return 0;
 }
@@ -84,6 +87,7 @@ void region_set_destroy(struct region_set *set)
 {
     struct region_set **link = &set->region->state->sets;
 
+    region_lock();
     if (set->region->mechanism == REGION_KEY)
         region_key_set_end(set);
     else
@@ -91,6 +95,7 @@ void region_set_destroy(struct region_set *set)
     while (*link != set)
         link = &(*link)->next;
     *link = set->next;
+    region_unlock();
     free_set(set);
 }
 

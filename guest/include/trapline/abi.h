@@ -71,6 +71,9 @@ enum trapline_hypercall {
     TRAPLINE_HC_WITHDRAW = 24, /* (channel) -> 0 */
     TRAPLINE_HC_RING = 25,     /* (channel) -> 0; a doorbell at the other side */
     TRAPLINE_HC_LISTEN = 26,   /* (channel, vcpu, vector) -> 0; where rings of it go, 0: unpark */
+
+    /* Of the guest's own page tables; in a guest of several vCPUs. */
+    TRAPLINE_HC_SHOOTDOWN = 27, /* () -> 0; the other vCPUs' translations are dropped */
     TRAPLINE_HC_COUNT
 };
 

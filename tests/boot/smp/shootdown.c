@@ -20,7 +20,8 @@ static atomic_bool stop, hold;
 static atomic_uint wrong, ready;
 static atomic_uint trapped[VCPUS_MAX];
 static bool own_cpus; /* each vCPU has a CPU for itself */
-static char *target;  /* the page, or the first of the pages, that is fought for */
+static struct region *region;
+static char *target; /* the page, or the first of the pages, that is fought for */
 static volatile uint64_t *alias;
 
 /* An access to the target stays here while `hold` says so; what else is forbidden is wrong. */
@@ -92,12 +93,12 @@ static void hammer_writes(void *argument)
 static int lower_page(unsigned round)
 {
     switch (round % 3) {
-    case 0: return prot1(target, TRAPLINE_READ);
+    case 0: return region_prot1(region, target, TRAPLINE_READ);
     case 1: {
         void *pages[2] = {target, target + PAGE};
-        return protn(pages, 2, TRAPLINE_READ);
+        return region_protn(region, pages, 2, TRAPLINE_READ);
     }
-    default: return protn_range(target, SHARED_PAGES, TRAPLINE_READ);
+    default: return region_protn_range(region, target, SHARED_PAGES, TRAPLINE_READ);
     }
 }
 
@@ -126,7 +127,7 @@ static void check_writes(void)
         WAIT_UNTIL(all_trapped(before));
         for (unsigned v = 1; v < vcpu_count(); v++)
             EXPECT_EQ(counters[v], then[v]);
-        EXPECT_EQ(unprot_range(target, SHARED_PAGES), 0);
+        EXPECT_EQ(region_unprot_range(region, target, SHARED_PAGES), 0);
         atomic_store(&hold, false);
     }
     end();
@@ -168,13 +169,13 @@ static void check_reads(void)
         note_trapped(before);
         wait_for_copies(value);
         atomic_store(&hold, true);
-        EXPECT_EQ(prot1(target, TRAPLINE_NONE), 0);
+        EXPECT_EQ(region_prot1(region, target, TRAPLINE_NONE), 0);
         *alias = ++value;
         watch();
         expect_no_copy(value);
         WAIT_UNTIL(all_trapped(before));
         expect_no_copy(value);
-        EXPECT_EQ(unprot_range(target, 1), 0);
+        EXPECT_EQ(region_unprot_range(region, target, 1), 0);
         atomic_store(&hold, false);
     }
     wait_for_copies(value);
@@ -210,12 +211,12 @@ static void check_execution(void)
         note_trapped(before);
         wait_for_copies(value);
         atomic_store(&hold, true);
-        EXPECT_EQ(prot1(target, ACCESS_RW), 0);
+        EXPECT_EQ(region_prot1(region, target, ACCESS_RW), 0);
         write_function(++value);
         watch();
         expect_no_copy(value);
         WAIT_UNTIL(all_trapped(before));
-        EXPECT_EQ(unprot_range(target, 1), 0);
+        EXPECT_EQ(region_unprot_range(region, target, 1), 0);
         atomic_store(&hold, false);
     }
     wait_for_copies(value);
@@ -254,8 +255,8 @@ static void check_unmap(void)
     begin(store_on_order, on_fault);
     for (unsigned round = 1; round <= ROUNDS && check_good(); round++) {
         check_at("round %u", round);
-        EXPECT_EQ(unmap2((void *)alias), 0);
-        EXPECT_EQ(map2((void *)pages[round % 2], (void *)alias, ACCESS_RW), 0);
+        EXPECT_EQ(region_unmap2(region, (void *)alias), 0);
+        EXPECT_EQ(region_map2(region, (void *)pages[round % 2], (void *)alias, ACCESS_RW), 0);
         atomic_store(&order, round);
         WAIT_UNTIL(atomic_load(&done) == round * others);
         for (unsigned v = 1; v < vcpu_count(); v++) {
@@ -264,8 +265,8 @@ static void check_unmap(void)
         }
     }
     end();
-    EXPECT_EQ(unmap2((void *)alias), 0);
-    EXPECT_EQ(map2(target, (void *)alias, ACCESS_RW), 0);
+    EXPECT_EQ(region_unmap2(region, (void *)alias), 0);
+    EXPECT_EQ(region_map2(region, target, (void *)alias, ACCESS_RW), 0);
 }
 
 /* Writes to all pages in a sequence of each vCPU's own. */
@@ -292,7 +293,7 @@ static void check_dirty(void)
     uint64_t reported = 0;
 
     memset(target, 0, DIRTY_PAGES * PAGE);
-    EXPECT_EQ(track(target, DIRTY_PAGES, 1), 0);
+    EXPECT_EQ(region_track(region, target, DIRTY_PAGES, 1), 0);
     atomic_store(&done, 0);
     begin(write_everywhere, on_fault);
     for (unsigned round = 0; round <= DIRTY_ROUNDS; round++) {
@@ -302,8 +303,8 @@ static void check_dirty(void)
         if (round == DIRTY_ROUNDS)
             end();
         while (left) {
-            const long count =
-                dirty(target, DIRTY_PAGES, pages, round % 2 ? DIRTY_PAGES : 7, &left);
+            const long count = region_dirty(region, target, DIRTY_PAGES, pages,
+                                            round % 2 ? DIRTY_PAGES : 7, &left);
 
             EXPECT(count >= 0);
             reported += (uint64_t)count;
@@ -318,7 +319,7 @@ static void check_dirty(void)
         check_at("page %zu", i);
         EXPECT(memcmp(copy + i * PAGE, target + i * PAGE, PAGE) == 0);
     }
-    EXPECT_EQ(track(target, DIRTY_PAGES, 0), 0);
+    EXPECT_EQ(region_track(region, target, DIRTY_PAGES, 0), 0);
     pages_free(copy, DIRTY_PAGES);
 }
 
@@ -333,7 +334,7 @@ static void caller_fault(struct trapline_fault *fault)
     char *const page = trap_page(fault);
 
     atomic_fetch_add(&trapped[vcpu_index()], 1);
-    if (unprot(page))
+    if (region_unprot(region, page))
         atomic_fetch_add(&wrong, 1);
 }
 
@@ -352,11 +353,13 @@ static void call_at_random(void *argument)
         int result = 0;
 
         switch (random_below(&random, 4)) {
-        case 0: result = protn_range(any, 1 + random_below(&random, 100), TRAPLINE_READ); break;
-        case 1: result = unprot_range(any, 1 + random_below(&random, 100)); break;
+        case 0:
+            result = region_protn_range(region, any, 1 + random_below(&random, 100), TRAPLINE_READ);
+            break;
+        case 1: result = region_unprot_range(region, any, 1 + random_below(&random, 100)); break;
         default: break;
         }
-        if (result || prot1(own, TRAPLINE_READ))
+        if (result || region_prot1(region, own, TRAPLINE_READ))
             atomic_fetch_add(&wrong, 1);
         *(volatile char *)own = 1; /* traps, whatever the others do */
         expected++;
@@ -371,7 +374,7 @@ static void check_callers(void)
     begin(call_at_random, caller_fault);
     call_at_random(NULL);
     end();
-    EXPECT_EQ(unprot_range(field, SPARE_PAGES), 0);
+    EXPECT_EQ(region_unprot_range(region, field, SPARE_PAGES), 0);
 }
 
 /* A call's interrupts: at most one for each vCPU that runs in the guest. */
@@ -406,44 +409,44 @@ static void check_interrupts(void)
 
     for (size_t i = 0; i < LIST; i++)
         list[i] = field + i * 2 * PAGE;
-    EXPECT_EQ(prot1(field, TRAPLINE_READ), 0); /* its 2 MiB are split */
+    EXPECT_EQ(region_prot1(region, field, TRAPLINE_READ), 0); /* its 2 MiB are split */
     begin(spin, on_fault);
     WAIT_UNTIL(atomic_load(&ready) == others);
 
     check_at("PROT1");
     count_from_here();
-    EXPECT_EQ(prot1(field + PAGE, TRAPLINE_READ), 0);
+    EXPECT_EQ(region_prot1(region, field + PAGE, TRAPLINE_READ), 0);
     sent = ipis_since();
     EXPECT(own_cpus ? sent == others : sent <= others);
     check_at("PROTN of a range");
     count_from_here();
-    EXPECT_EQ(protn_range(field + 2 * PAGE, 1000, TRAPLINE_READ), 0);
+    EXPECT_EQ(region_protn_range(region, field + 2 * PAGE, 1000, TRAPLINE_READ), 0);
     sent = ipis_since();
     EXPECT(own_cpus ? sent == others : sent <= others);
     check_at("PROTN of a list");
-    EXPECT_EQ(unprot_range(field, SPARE_PAGES), 0);
-    EXPECT_EQ(protn(list, LIST, TRAPLINE_READ), 0);
-    EXPECT_EQ(unprot_range(field + PAGE, SPARE_PAGES - 1), 0);
+    EXPECT_EQ(region_unprot_range(region, field, SPARE_PAGES), 0);
+    EXPECT_EQ(region_protn(region, list, LIST, TRAPLINE_READ), 0);
+    EXPECT_EQ(region_unprot_range(region, field + PAGE, SPARE_PAGES - 1), 0);
     count_from_here();
-    EXPECT_EQ(protn(list, LIST, TRAPLINE_READ), 0);
+    EXPECT_EQ(region_protn(region, list, LIST, TRAPLINE_READ), 0);
     EXPECT(ipis_since() <= others);
     check_at("UNPROT");
     count_from_here();
     for (unsigned i = 1; i < 100; i++)
-        EXPECT_EQ(unprot(field + i * 2 * PAGE), 0);
-    EXPECT_EQ(unprot_range(field + 300 * PAGE, 100), 0);
+        EXPECT_EQ(region_unprot(region, field + i * 2 * PAGE), 0);
+    EXPECT_EQ(region_unprot_range(region, field + 300 * PAGE, 100), 0);
     EXPECT_EQ(ipis_since(), 0);
     end();
 
     check_at("the others are parked");
-    EXPECT_EQ(unprot_range(field, SPARE_PAGES), 0);
+    EXPECT_EQ(region_unprot_range(region, field, SPARE_PAGES), 0);
     for (unsigned i = 0; i < 20; i++)
         nap();
     count_from_here();
-    EXPECT_EQ(prot1(field, TRAPLINE_READ), 0);
-    EXPECT_EQ(protn(list, LIST, TRAPLINE_NONE), 0);
+    EXPECT_EQ(region_prot1(region, field, TRAPLINE_READ), 0);
+    EXPECT_EQ(region_protn(region, list, LIST, TRAPLINE_NONE), 0);
     EXPECT_EQ(ipis_since(), 0);
-    EXPECT_EQ(unprot_range(field, SPARE_PAGES), 0);
+    EXPECT_EQ(region_unprot_range(region, field, SPARE_PAGES), 0);
 }
 
 /*
@@ -473,9 +476,9 @@ static void check_raise(void)
     atomic_store(&done, 0);
     begin(write_when_raised, on_fault);
     for (unsigned round = 1; round <= ROUNDS; round++) {
-        EXPECT_EQ(prot1(target, TRAPLINE_READ), 0);
+        EXPECT_EQ(region_prot1(region, target, TRAPLINE_READ), 0);
         watch();
-        EXPECT_EQ(unprot(target), 0);
+        EXPECT_EQ(region_unprot(region, target), 0);
         atomic_store(&order, round);
         WAIT_UNTIL(atomic_load(&done) == round * others);
     }
@@ -493,7 +496,7 @@ static void check_filter(void)
         static const unsigned flags[] = {0, TRAP_GENERAL_REGS};
 
         trap(caller_fault, flags[round % 2]);
-        EXPECT_EQ(prot1(target, TRAPLINE_READ), 0);
+        EXPECT_EQ(region_prot1(region, target, TRAPLINE_READ), 0);
         memset(trap_area()->raised, 0xff, sizeof(trap_area()->raised));
         *(volatile char *)target = 1;
         EXPECT_EQ(atomic_load(&trapped[0]), round);
@@ -511,17 +514,25 @@ static const struct check checks[] = {
     {"shootdown: all vCPUs call at once", check_callers},
     {"shootdown: interrupts sent", check_interrupts},
     {"shootdown: a page raised elsewhere", check_raise},
+    /* Last: of the trap area alone, so not for page tables. */
     {"shootdown: accesses that may be stale are delivered once", check_filter},
 };
 
-/* Argument: own, when each vCPU has a CPU for itself. */
+/* Arguments: own, when each vCPU has a CPU for itself; pt, for the guest's own page tables. */
 int main(int argc, char **argv)
 {
-    own_cpus = argc > 1 && strcmp(argv[1], "own") == 0;
-    target = need_pages(SHARED_PAGES, 1);
-    field = need_pages(SPARE_PAGES, PAGES_2M);
-    alias = alias_window();
-    if (map2(target, (void *)alias, ACCESS_RW))
+    enum region_mechanism mechanism = REGION_EPT;
+
+    for (int i = 1; i < argc; i++) {
+        own_cpus |= strcmp(argv[i], "own") == 0;
+        mechanism = strcmp(argv[i], "pt") == 0 ? REGION_PT : mechanism;
+    }
+    if (region_create(&region, SPARE_PAGES + SHARED_PAGES, PAGES_2M, mechanism))
         return EXIT_FAILURE;
-    return RUN_CHECKS(checks);
+    field = region_base(region);
+    target = field + SPARE_PAGES * PAGE;
+    alias = region_alias_window(region);
+    if (region_map2(region, target, (void *)alias, ACCESS_RW))
+        return EXIT_FAILURE;
+    return run_checks(checks, COUNT(checks) - (mechanism != REGION_EPT));
 }
