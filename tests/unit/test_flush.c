@@ -41,7 +41,8 @@ static pthread_t threads[CPUS];
 static pthread_barrier_t begin, end;
 
 static atomic_bool writable, forbidden, stop;
-static atomic_uint wrong, shootdowns, nmis, writes;
+static atomic_uint wrong, shootdowns, own_shootdowns, nmis, writes;
+static unsigned raises; /* under the lock */
 
 /* What belongs to a CPU, and is only used by its thread and that thread's signal handler. */
 struct local {
@@ -156,9 +157,28 @@ static void prot(struct vcpu *vcpu)
     atomic_fetch_add(&shootdowns, 1);
 }
 
+/* The guest takes the right away in its own tables, and has it forgotten by SHOOTDOWN. */
+static void prot_own_tables(struct vcpu *vcpu)
+{
+    unsigned before;
+
+    guest_lock(vcpu);
+    atomic_store_explicit(&writable, false, memory_order_relaxed);
+    before = raises;
+    guest_unlock(vcpu);
+    local.tlb = false;
+    flush_call(vcpu, NULL);
+    guest_lock(vcpu);
+    if (raises == before)
+        atomic_store(&forbidden, true);
+    guest_unlock(vcpu);
+    atomic_fetch_add(&own_shootdowns, 1);
+}
+
 static void unprot(struct vcpu *vcpu)
 {
     guest_lock(vcpu);
+    raises++;
     atomic_store(&forbidden, false);
     atomic_store_explicit(&writable, true, memory_order_relaxed);
     guest_unlock(vcpu);
@@ -188,7 +208,8 @@ static void *run_cpu(void *argument)
         case 0: prot(vcpu); break;
         case 1:
         case 2: unprot(vcpu); break;
-        case 3:
+        case 3: prot_own_tables(vcpu); break;
+        case 4:
             unload(vcpu);
             if (index == CPUS - 1)
                 vcpu = vcpu == &vcpus[CPUS - 1] ? &vcpus[CPUS] : &vcpus[CPUS - 1];
@@ -239,6 +260,7 @@ static void test_no_write_after_the_right_is_gone(void **state)
                   atomic_load(&nmis), atomic_load(&writes));
     assert_int_equal(atomic_load(&wrong), 0);
     assert_true(atomic_load(&shootdowns) >= SHOOTDOWNS_MIN);
+    assert_true(atomic_load(&own_shootdowns) >= SHOOTDOWNS_MIN);
     assert_true(atomic_load(&nmis) >= NMIS_MIN);
     assert_true(atomic_load(&writes) > 0);
     assert_int_equal(atomic_load(&guest.lock.held), 0);

@@ -3,9 +3,10 @@
  * that the program chooses when it creates the region. Everything after that is the same code.
  *
  *   REGION_EPT  the hypervisor's tables, by hypercalls: what <trapline/vm.h> itself does
- *   REGION_PT   the guest's own page tables: page faults and INVLPG, no VM exit at all
- *   REGION_KEY  as REGION_PT, in memory that user mode may use; besides, whole sets of pages are
- *               protected by one write to PKRU: see region_set_create()
+ *   REGION_PT   the guest's own page tables: page faults and INVLPG, no VM exit at all; in a guest
+ * of several vCPUs one for a call that takes rights away REGION_KEY  as REGION_PT, in memory that
+ * user mode may use; besides, whole sets of pages are protected by one write to PKRU: see
+ * region_set_create()
  *
  * The calls have the contract and the errors of <trapline/vm.h>, with two more: -ENOENT for a page
  * that is neither the region's nor one of its aliases, and -EOPNOTSUPP for TRAPLINE_EXEC alone,
@@ -52,8 +53,8 @@ enum region_pte {
  * Create a region of pages pages (at least 1) of zeroed memory, the first aligned to align pages (a
  * power of two). Returns 0 and the region; -EINVAL for the arguments; -ENOMEM when the guest has no
  * memory for it; -EOPNOTSUPP where the CPU lacks the mechanism (protection keys; page tables
- * without execute-disable), and with REGION_PT and REGION_KEY in a guest of several vCPUs:
- * translations are dropped on the calling vCPU only.
+ * without execute-disable), and with REGION_KEY in a guest of several vCPUs: each has a PKRU of its
+ * own.
  */
 int region_create(struct region **region, size_t pages, size_t align,
                   enum region_mechanism mechanism);
