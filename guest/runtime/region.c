@@ -37,7 +37,6 @@ static int prepare(enum region_mechanism mechanism)
         return 0;
     if (!has_nx())
         return -TRAPLINE_EOPNOTSUPP;
-    region_shared = vcpu_count() > 1;
     /* PKRU is each vCPU's own, and there is no setting that of another. */
     if (mechanism == REGION_KEY && (region_shared || !region_key_init()))
         return -TRAPLINE_EOPNOTSUPP;
@@ -57,6 +56,7 @@ int region_create(struct region **region, size_t pages, size_t align,
 
     if (pages == 0 || align == 0 || (align & (align - 1)) || mechanism >= REGION_MECHANISMS)
         return -TRAPLINE_EINVAL;
+    region_lock_init();
     region_lock();
     result = prepare(mechanism);
     region_unlock();

@@ -15,6 +15,11 @@ enum {
 
 bool region_shared;
 
+void region_lock_init(void)
+{
+    region_shared = vcpu_count() > 1;
+}
+
 static atomic_uint owner = NOBODY;
 static unsigned depth; /* of the owner's taking it again */
 

@@ -10,8 +10,11 @@
 #include <trapline/hypercall.h>
 #include <trapline/vm.h>
 
-/* The guest has several vCPUs; set before the first region is there. */
+/* The guest has several vCPUs. */
 extern bool region_shared;
+
+/* Find that out: before anything else of this. */
+void region_lock_init(void);
 
 /*
  * Take the lock. Who has it may take it again: a handler that came in the middle of a call works on

@@ -10,6 +10,7 @@
 
 #include "guest/runtime/cpu.h"
 #include "guest/runtime/page_tables.h"
+#include "guest/runtime/region_lock.h"
 #include "guest/runtime/runtime.h"
 #include "guest/runtime/vcpu.h"
 
@@ -80,7 +81,7 @@ void user_syscalls(user_syscall_handler *handler)
 /* Set or clear the user flag of the leaves. */
 static int set_user(uint64_t address, size_t pages, bool allow)
 {
-    int result = vcpu_count() > 1 ? -TRAPLINE_EOPNOTSUPP : page_tables_init();
+    int result = page_tables_init();
 
     if (result == 0)
         result = page_tables_cover(address, pages);
@@ -96,20 +97,27 @@ static int set_user(uint64_t address, size_t pages, bool allow)
         else
             __atomic_and_fetch(entry, ~(uint64_t)PTE_USER, __ATOMIC_SEQ_CST);
     }
+    /* When it is given, too: nobody tries a fault of user mode again. */
     flush_all();
+    region_flush_others();
     return 0;
 }
 
 int user_allow(void *page, size_t pages, bool allow)
 {
     const uint64_t address = (uint64_t)page;
+    int result;
 
     if (address % TRAPLINE_PAGE_SIZE || pages == 0)
         return -TRAPLINE_EINVAL;
     if (address < (uint64_t)TRAPLINE_PAGE_SIZE || address >= runtime_info.ram_size ||
         pages > (runtime_info.ram_size - address) / TRAPLINE_PAGE_SIZE)
         return -TRAPLINE_ENOENT;
-    return set_user(address, pages, allow);
+    region_lock_init();
+    region_lock();
+    result = set_user(address, pages, allow);
+    region_unlock();
+    return result;
 }
 
 bool user_may(const void *address, size_t bytes, unsigned access)
@@ -191,7 +199,10 @@ int user_run(user_function *function, uint64_t argument, void *stack, struct use
 
     if (rsp % STACK_ALIGN || rsp < STACK_ALIGN || rsp >= CANONICAL_END || rip >= CANONICAL_END)
         return -TRAPLINE_EINVAL;
+    region_lock_init();
+    region_lock();
     error = give_image();
+    region_unlock();
     if (error != 0)
         return error;
     if (!self->has_user_mode)

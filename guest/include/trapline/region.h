@@ -3,10 +3,12 @@
  * that the program chooses when it creates the region. Everything after that is the same code.
  *
  *   REGION_EPT  the hypervisor's tables, by hypercalls: what <trapline/vm.h> itself does
- *   REGION_PT   the guest's own page tables: page faults and INVLPG, no VM exit at all; in a guest
- * of several vCPUs one for a call that takes rights away REGION_KEY  as REGION_PT, in memory that
- * user mode may use; besides, whole sets of pages are protected by one write to PKRU: see
- * region_set_create()
+ *   REGION_PT   the guest's own page tables: page faults and INVLPG, no VM exit at all
+ *   REGION_KEY  as REGION_PT, in memory that user mode may use; besides, whole sets of pages are
+ *               protected by one write to PKRU: see region_set_create()
+ *
+ * In a guest of several vCPUs a call that takes rights away from a region of page tables makes one
+ * exit, to have the others forget them.
  *
  * The calls have the contract and the errors of <trapline/vm.h>, with two more: -ENOENT for a page
  * that is neither the region's nor one of its aliases, and -EOPNOTSUPP for TRAPLINE_EXEC alone,

@@ -42,9 +42,9 @@ struct user_result {
  * Run function(argument) in user mode, on a stack that ends at stack (a multiple of 16, in
  * memory that user mode may write), until it returns, user_end() is called or an exception ends it.
  * The interrupt flag stays as it is. May be called again by a system call's handler,
- * Returns 0; -EOPNOTSUPP in a guest of several vCPUs; -EINVAL for a stack that is no multiple of
- * 16, or addresses that are not of the lower half; -EFAULT for a stack that user mode may not
- * write; -ENOMEM.
+ * On several vCPUs at once, each with a stack of its own. Returns 0; -EINVAL for a stack that is no
+ * multiple of 16, or addresses that are not of the lower half; -EFAULT for a stack that user mode
+ * may not write; -ENOMEM.
  */
 int user_run(user_function *function, uint64_t argument, void *stack, struct user_result *result);
 
@@ -65,8 +65,8 @@ _Noreturn void user_end(int64_t value);
 
 /*
  * Give pages of pages_alloc() or of a region to user mode, or take them back. What may be done
- * there is as for ring 0. Returns 0, -EINVAL for a misaligned or empty range, -ENOENT for one
- * outside RAM, -ENOMEM, -EOPNOTSUPP in a guest of several vCPUs.
+ * there is as for ring 0. When they were taken back user mode of no vCPU can use them any more.
+ * Returns 0, -EINVAL for a misaligned or empty range, -ENOENT for one outside RAM, -ENOMEM.
  */
 int user_allow(void *page, size_t pages, bool allow);
 
