@@ -64,6 +64,8 @@ $(BUILD)/hv/%.asm.o: %.asm $(BUILD)/flags/hv-cc
 	$(call say,NASM,$<)
 	$(Q)$(NASM) -f elf64 -g -F dwarf -Wall -Werror -o $@ $<
 
+$(BUILD)/hv/vmx/entry.asm.o: vmx/entry_offsets.inc
+
 -include $(HV_OBJ:.o=.d)
 
 # The UEFI loader: $(BUILD)/BOOTX64.EFI. The guests: $(BUILD)/guests/NAME.elf.

@@ -168,6 +168,8 @@ static void alias_run(struct ept *ept, struct ept_alias_node **pages,
     const uint64_t copied = ENTRY_ADDRESS | ENTRY_MEMTYPE | ENTRY_TRACKED;
     const uint64_t flags =
         ENTRY_SUPPRESS_VE | ENTRY_LEAF | ENTRY_IS_ALIAS | (bits & ~ENTRY_R) << ENTRY_FULL_TO_SOFT;
+    uint64_t alike = ~0ull,
+             made = 0; /* what is made of entries that differ in their address alone */
 
     ept_table_of(ept, alias)->mapped += (uint16_t)count;
     for (uint64_t left = count; left; left--, page++, alias++, from++, to++) {
@@ -188,10 +190,12 @@ static void alias_run(struct ept *ept, struct ept_alias_node **pages,
         }
         primary->next = (uint32_t)alias;
         primary->count++;
-        entry_replace(to, entry_with_access(ept,
-                                            (entry & copied) | flags |
-                                                (entry & ENTRY_TRACKED ? 0 : ept->untracked),
-                                            bits, 1));
+        if ((entry & copied & ~ENTRY_ADDRESS) != alike) {
+            alike = entry & copied & ~ENTRY_ADDRESS;
+            made = entry_with_access(
+                ept, alike | flags | (entry & ENTRY_TRACKED ? 0 : ept->untracked), bits, 1);
+        }
+        entry_replace(to, made | (entry & ENTRY_ADDRESS));
     }
     ept_views_changed(ept, alias - count, count);
 }

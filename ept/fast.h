@@ -59,31 +59,44 @@ static inline bool ept_fast_lower(struct ept *ept, uint64_t gpa, uint64_t access
     return true;
 }
 
+/* The 4 KiB leaf of one page of ordinary memory that ept_fast_raise() can raise, or NULL. */
+static inline volatile uint64_t *ept_fast_raisable(const struct ept *ept, uint64_t gpa)
+{
+    uint64_t page = ept_page_number(gpa);
+    uint64_t hint = page & (EPT_ENTRIES - 1);
+    volatile uint64_t *slot;
+    const struct ept_table *table;
+
+    if (page >= ept->fast_pages)
+        return NULL;
+    slot = ept_slot_4k(ept, page);
+    /* An entry that is empty, or no leaf, has no full rights. */
+    if ((*slot >> FAST_FULL_SHIFT & FAST_SPECIAL) != FAST_FULL)
+        return NULL;
+    /* The page that kept its table from being merged does so no longer: see merge.c. */
+    table = ept_table_of(ept, page);
+    if (table->hint == hint && table->flags == TABLE_SPLIT)
+        return NULL;
+    return slot;
+}
+
+static inline void ept_fast_raise_slot(volatile uint64_t *slot)
+{
+    entry_raise(slot, ENTRY_ACCESS | ENTRY_HARDWARE | ENTRY_SUPPRESS_VE);
+}
+
 /*
  * ept_unprotect() of one page of ordinary memory. *cached: whether CPUs were told of some right for
  * it before, so that they may have cached a translation that allows less than now.
  */
 static inline bool ept_fast_raise(struct ept *ept, uint64_t gpa, bool *cached)
 {
-    uint64_t page = ept_page_number(gpa);
-    uint64_t hint = page & (EPT_ENTRIES - 1);
-    volatile uint64_t *slot;
-    const struct ept_table *table;
-    uint64_t old;
+    volatile uint64_t *slot = ept_fast_raisable(ept, gpa);
 
-    if (page >= ept->fast_pages)
+    if (!slot)
         return false;
-    slot = ept_slot_4k(ept, page);
-    /* An entry that is empty, or no leaf, has no full rights. */
-    old = *slot;
-    if ((old >> FAST_FULL_SHIFT & FAST_SPECIAL) != FAST_FULL)
-        return false;
-    /* The page that kept its table from being merged does so no longer: see merge.c. */
-    table = ept_table_of(ept, page);
-    if (table->hint == hint && table->flags == TABLE_SPLIT)
-        return false;
-    entry_raise(slot, ENTRY_ACCESS | ENTRY_HARDWARE | ENTRY_SUPPRESS_VE);
-    *cached = old & ENTRY_HARDWARE;
+    *cached = *slot & ENTRY_HARDWARE;
+    ept_fast_raise_slot(slot);
     return true;
 }
 

@@ -107,6 +107,7 @@ static uintptr_t fast_protn(struct vcpu *vcpu)
 FAST(trap, primitive_trap)
 FAST_LOCKED(prot1, primitive_prot1)
 FAST_LOCKED(unprot, primitive_unprot)
+FAST_LOCKED(prot1_unprot, primitive_prot1_unprot)
 FAST_LOCKED(dirty, primitive_dirty)
 FAST_LOCKED(map2, primitive_map2)
 FAST_LOCKED(unmap2, primitive_unmap2)
@@ -168,6 +169,7 @@ hypercall_fast_function *const hypercall_fast_functions[TRAPLINE_HC_COUNT] = {
     [TRAPLINE_HC_RING] = fast_ring,
     [TRAPLINE_HC_LISTEN] = fast_listen,
     [TRAPLINE_HC_SHOOTDOWN] = fast_shootdown,
+    [TRAPLINE_HC_PROT1_UNPROT] = fast_prot1_unprot,
 };
 
 bool hypercall_exit(struct vcpu *vcpu)

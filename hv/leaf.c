@@ -12,7 +12,7 @@
 #include "vmx/exits.h"
 #include "vmx/instructions.h"
 
-_Static_assert(VMX_LEAF_CALLS == TRAPLINE_HC_MULTI + 1, "the table below");
+_Static_assert(VMX_LEAF_CALLS == TRAPLINE_HC_PROT1_UNPROT + 1, "the table below");
 
 static inline void flush(struct vcpu *vcpu)
 {
@@ -58,6 +58,32 @@ VMX_LEAF static uint64_t leaf_unprot(uint64_t page, uint64_t pages, uint64_t unu
     vcpu->stats.hypercalls[TRAPLINE_HC_UNPROT]++;
     spin_unlock(&guest->lock);
     return 0;
+}
+
+/* Whether the second page can be raised is known before the first one is lowered. */
+VMX_LEAF static uint64_t leaf_prot1_unprot(uint64_t page, uint64_t access, uint64_t other,
+                                           struct vmx_context *context)
+{
+    struct vcpu *vcpu = (struct vcpu *)context;
+    struct guest *guest = vcpu->guest;
+    volatile uint64_t *raised;
+
+    if (access > EPT_ACCESS_RWX || !spin_try_lock(&guest->lock))
+        return TRAPLINE_HC_PROT1_UNPROT;
+    if (guest->leaf_barred)
+        goto decline;
+    raised = ept_fast_raisable(&guest->ept, other);
+    if (!raised || !ept_fast_lower(&guest->ept, page, access))
+        goto decline;
+    ept_fast_raise_slot(raised);
+    vcpu->stats.hypercalls[TRAPLINE_HC_PROT1_UNPROT]++;
+    flush(vcpu);
+    spin_unlock(&guest->lock);
+    return 0;
+
+decline:
+    spin_unlock(&guest->lock);
+    return TRAPLINE_HC_PROT1_UNPROT;
 }
 
 /*
@@ -137,16 +163,47 @@ DECLINE(vcpu_start, TRAPLINE_HC_VCPU_START)
 DECLINE(park, TRAPLINE_HC_PARK)
 DECLINE(unpark, TRAPLINE_HC_UNPARK)
 DECLINE(doorbell, TRAPLINE_HC_DOORBELL)
+DECLINE(view_create, TRAPLINE_HC_VIEW_CREATE)
+DECLINE(view_destroy, TRAPLINE_HC_VIEW_DESTROY)
+DECLINE(view_prot, TRAPLINE_HC_VIEW_PROT)
+DECLINE(view_protn, TRAPLINE_HC_VIEW_PROTN)
+DECLINE(view_switch, TRAPLINE_HC_VIEW_SWITCH)
+DECLINE(offer, TRAPLINE_HC_OFFER)
+DECLINE(accept, TRAPLINE_HC_ACCEPT)
+DECLINE(withdraw, TRAPLINE_HC_WITHDRAW)
+DECLINE(ring, TRAPLINE_HC_RING)
+DECLINE(listen, TRAPLINE_HC_LISTEN)
+DECLINE(shootdown, TRAPLINE_HC_SHOOTDOWN)
 
 vmx_leaf_function *const vmx_leaf_calls[VMX_LEAF_CALLS] = {
-    [TRAPLINE_HC_TRAP] = decline_trap,         [TRAPLINE_HC_PROT1] = leaf_prot1,
-    [TRAPLINE_HC_PROTN] = decline_protn,       [TRAPLINE_HC_UNPROT] = leaf_unprot,
-    [TRAPLINE_HC_DIRTY] = decline_dirty,       [TRAPLINE_HC_MAP2] = decline_map2,
-    [TRAPLINE_HC_UNMAP2] = decline_unmap2,     [TRAPLINE_HC_TRACK] = decline_track,
-    [TRAPLINE_HC_PRINT] = decline_print,       [TRAPLINE_HC_EXIT] = decline_exit,
-    [TRAPLINE_HC_STATS] = decline_stats,       [TRAPLINE_HC_VCPU_START] = decline_vcpu_start,
-    [TRAPLINE_HC_PARK] = decline_park,         [TRAPLINE_HC_UNPARK] = decline_unpark,
-    [TRAPLINE_HC_DOORBELL] = decline_doorbell, [TRAPLINE_HC_MULTI] = leaf_multi,
+    [TRAPLINE_HC_TRAP] = decline_trap,
+    [TRAPLINE_HC_PROT1] = leaf_prot1,
+    [TRAPLINE_HC_PROTN] = decline_protn,
+    [TRAPLINE_HC_UNPROT] = leaf_unprot,
+    [TRAPLINE_HC_DIRTY] = decline_dirty,
+    [TRAPLINE_HC_MAP2] = decline_map2,
+    [TRAPLINE_HC_UNMAP2] = decline_unmap2,
+    [TRAPLINE_HC_TRACK] = decline_track,
+    [TRAPLINE_HC_PRINT] = decline_print,
+    [TRAPLINE_HC_EXIT] = decline_exit,
+    [TRAPLINE_HC_STATS] = decline_stats,
+    [TRAPLINE_HC_VCPU_START] = decline_vcpu_start,
+    [TRAPLINE_HC_PARK] = decline_park,
+    [TRAPLINE_HC_UNPARK] = decline_unpark,
+    [TRAPLINE_HC_DOORBELL] = decline_doorbell,
+    [TRAPLINE_HC_MULTI] = leaf_multi,
+    [TRAPLINE_HC_VIEW_CREATE] = decline_view_create,
+    [TRAPLINE_HC_VIEW_DESTROY] = decline_view_destroy,
+    [TRAPLINE_HC_VIEW_PROT] = decline_view_prot,
+    [TRAPLINE_HC_VIEW_PROTN] = decline_view_protn,
+    [TRAPLINE_HC_VIEW_SWITCH] = decline_view_switch,
+    [TRAPLINE_HC_OFFER] = decline_offer,
+    [TRAPLINE_HC_ACCEPT] = decline_accept,
+    [TRAPLINE_HC_WITHDRAW] = decline_withdraw,
+    [TRAPLINE_HC_RING] = decline_ring,
+    [TRAPLINE_HC_LISTEN] = decline_listen,
+    [TRAPLINE_HC_SHOOTDOWN] = decline_shootdown,
+    [TRAPLINE_HC_PROT1_UNPROT] = leaf_prot1_unprot,
 };
 
 /*

@@ -90,6 +90,29 @@ int64_t primitive_unprot(struct vcpu *vcpu, struct vmx_regs *regs)
     return ept_unprotect(ept, regs->rdi, regs->rsi);
 }
 
+int64_t primitive_prot1_unprot(struct vcpu *vcpu, struct vmx_regs *regs)
+{
+    struct vmx_regs raise = {.rdi = regs->rdx, .rsi = 1};
+    struct ept *ept = &vcpu->guest->ept;
+    struct ept_translation before;
+    int64_t error;
+
+    ept_lookup(ept, regs->rdi, &before);
+    error = primitive_prot1(vcpu, regs);
+    if (error) {
+        regs->rdx = 0;
+        return error;
+    }
+    error = primitive_unprot(vcpu, &raise);
+    if (error) {
+        raised_note(vcpu, regs->rdi, 1);
+        /* Needs no table: the page has a leaf of its own, or its large leaf is as it was. */
+        ept_protect(ept, regs->rdi, 1, before.access);
+        regs->rdx = 1;
+    }
+    return error;
+}
+
 int64_t primitive_track(struct vcpu *vcpu, struct vmx_regs *regs)
 {
     if (regs->rdx > 1)

@@ -25,6 +25,7 @@ hypercall_function primitive_trap;
 hypercall_function primitive_prot1;
 hypercall_function primitive_protn;
 hypercall_function primitive_unprot;
+hypercall_function primitive_prot1_unprot;
 hypercall_function primitive_dirty;
 hypercall_function primitive_map2;
 hypercall_function primitive_unmap2;

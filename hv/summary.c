@@ -39,6 +39,7 @@ static const char *const hypercall_names[TRAPLINE_HC_COUNT] = {
     [TRAPLINE_HC_RING] = "ring",
     [TRAPLINE_HC_LISTEN] = "listen",
     [TRAPLINE_HC_SHOOTDOWN] = "shootdown",
+    [TRAPLINE_HC_PROT1_UNPROT] = "prot1 and unprot",
 };
 
 static const char *const denial_names[DENIAL_COUNT] = {

@@ -31,7 +31,7 @@ _Static_assert(offsetof(struct vmx_context, timer_shift) == 148, "CONTEXT_TIMER_
 _Static_assert(offsetof(struct vmx_context, timer_deadline) == 152, "CONTEXT_TIMER_DEADLINE");
 _Static_assert(offsetof(struct vmx_context, null_calls) == 160, "CONTEXT_NULL_CALLS");
 _Static_assert(offsetof(struct vmx_context, short_exits) == 168, "CONTEXT_SHORT_EXITS");
-_Static_assert(VMX_LEAF_CALLS == 17, "LEAF_CALLS");
+_Static_assert(VMX_LEAF_CALLS == 29, "LEAF_CALLS");
 _Static_assert(VMX_CONTEXT_TIMER == 16, "CONTEXT_TIMER");
 _Static_assert(VMCS_EXIT_REASON == 0x4402, "FIELD_EXIT_REASON");
 _Static_assert(VMCS_EXIT_INSTRUCTION_LENGTH == 0x440c, "FIELD_INSTRUCTION_LENGTH");

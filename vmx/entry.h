@@ -138,7 +138,7 @@ _Noreturn void vmx_run(struct vmx_context *context);
  */
 #define VMX_LEAF __attribute__((target("general-regs-only"), no_caller_saved_registers))
 enum {
-    VMX_LEAF_CALLS = 17,
+    VMX_LEAF_CALLS = 29,
 };
 typedef uint64_t vmx_leaf_function(uint64_t rdi, uint64_t rsi, uint64_t rdx,
                                    struct vmx_context *context);

@@ -64,20 +64,12 @@ uint64_t vcpu_place(const struct trapline_info *info, uint64_t first_free)
     return end;
 }
 
-/* As in trapline/vm.h. */
-_Static_assert(offsetof(struct vcpu_local, multi) == TRAPLINE_MULTI_AREA, "prot1_unprot()");
-_Static_assert(offsetof(struct vcpu_local, multi_list) == MULTI_LIST_POINTER, "prot1_unprot()");
-
 void vcpu_init(unsigned index)
 {
     struct vcpu_local *const local = vcpu_local(index);
     const uint64_t tss = (uint64_t)&local->tss;
 
     *local = (struct vcpu_local){.self = local, .index = index, .retry_page = UINT64_MAX};
-    local->multi_list = local->multi;
-    local->multi[0].number = TRAPLINE_HC_PROT1;
-    local->multi[1].number = TRAPLINE_HC_UNPROT;
-    local->multi[1].argument[1] = 1;
     if (index == 0) {
         local->stack_guard = stack_guard;
         local->stack_bottom = stack_bottom;

@@ -60,9 +60,6 @@ struct vcpu_local {
     char *exception_stack_top;
     uint64_t gdt[VCPU_GDT_SLOTS];
     struct tss tss;
-    /* For prot1_unprot(), where a MULTI list is quickest: the list and its address. */
-    struct trapline_call multi[2] __attribute__((aligned(TRAPLINE_MULTI_AREA)));
-    struct trapline_call *multi_list;
     bool has_user_mode; /* user_run() was called on this vCPU */
     struct user_result *user_result;
 } __attribute__((aligned(TRAPLINE_PAGE_SIZE)));

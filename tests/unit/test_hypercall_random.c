@@ -238,10 +238,17 @@ static void random_view_call(uint64_t *number, uint64_t *a, uint64_t *b, uint64_
     }
 }
 
+static uint64_t random_number(void)
+{
+    if (!below(200))
+        return random64();
+    return below(12) ? below(10) : TRAPLINE_HC_PROT1_UNPROT;
+}
+
 static void random_hypercall(void)
 {
-    uint64_t number = below(200) ? below(10) : random64(), a = some_address(), b = some_count(),
-             c = random64(), d = random64();
+    uint64_t number = random_number(), a = some_address(), b = some_count(), c = random64(),
+             d = random64();
     int64_t result;
 
     switch (number) {
@@ -255,6 +262,10 @@ static void random_hypercall(void)
     case TRAPLINE_HC_DIRTY:
         c = some_buffer();
         d = below(4) ? below(40) : some_count();
+        break;
+    case TRAPLINE_HC_PROT1_UNPROT:
+        b = some_access();
+        c = below(16) ? some_page() : c;
         break;
     case TRAPLINE_HC_MAP2:
         c = below(8) ? some_alias() : some_address();

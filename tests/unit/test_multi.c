@@ -235,6 +235,64 @@ static void test_pairs(void **state)
     world_close();
 }
 
+/*
+ * PROT1_UNPROT: on the shortest way and off it the same, with one flush, and with #VE another one
+ * where the raised page was cached; both or neither.
+ */
+static void both_or_neither(bool ve)
+{
+    static const struct {
+        uint64_t page, access, other;
+        int64_t result;
+        uint64_t which;
+    } bad[] = {
+        {PAGE_AT + 1, TRAPLINE_NONE, PAGE_AT, -TRAPLINE_EINVAL, 0},
+        {PAGE_AT, TRAPLINE_WRITE, PAGE_AT + PAGE, -TRAPLINE_EINVAL, 0},
+        {PAGE_AT, 8, PAGE_AT + PAGE, -TRAPLINE_EINVAL, 0},
+        {1ull << 40, TRAPLINE_NONE, PAGE_AT, -TRAPLINE_ENOENT, 0},
+        {PAGE_AT, TRAPLINE_NONE, PAGE_AT + 1, -TRAPLINE_EINVAL, 1},
+        {PAGE_AT, TRAPLINE_READ, 1ull << 40, -TRAPLINE_ENOENT, 1},
+        {PAGE_AT + 7 * PAGE, TRAPLINE_READ, UINT64_MAX, -TRAPLINE_EINVAL, 1},
+        {AREA + 0x100000, TRAPLINE_NONE, 1ull << 40, -TRAPLINE_ENOENT, 1}, /* of a large leaf */
+    };
+
+    open_machine(ve);
+    for (unsigned i = 0; i < 400; i++) {
+        uint64_t lowered = PAGE_AT + i * 7 % 50 * PAGE, raised = PAGE_AT + i * 3 % 50 * PAGE;
+        unsigned access = i % 3 == 0 ? TRAPLINE_READ : TRAPLINE_NONE;
+        unsigned before = world.invepts;
+
+        if (i % 5 == 0)
+            hypercall(TRAPLINE_HC_NOP, 0, 0, 0, 0);
+        assert_int_equal(hypercall(TRAPLINE_HC_PROT1_UNPROT, lowered, access, raised, 0), 0);
+        assert_int_equal(world.rdx, raised);
+        assert_true(world.invepts - before <= 1u + ve);
+        if (lowered != raised)
+            assert_int_equal(access_of(lowered), access);
+        assert_int_equal(access_of(raised), 7);
+    }
+    for (unsigned i = 0; i < 2 * sizeof(bad) / sizeof(bad[0]); i++) {
+        static const unsigned accesses[] = {7, TRAPLINE_READ, TRAPLINE_NONE};
+        unsigned access = accesses[i % 3];
+
+        assert_int_equal(hypercall(TRAPLINE_HC_PROT1, PAGE_AT, access, 0, 0), 0);
+        assert_int_equal(hypercall(TRAPLINE_HC_PROT1_UNPROT, bad[i / 2].page, bad[i / 2].access,
+                                   bad[i / 2].other, 0),
+                         bad[i / 2].result);
+        assert_int_equal(world.rdx, bad[i / 2].which);
+        assert_int_equal(access_of(PAGE_AT), access);
+        assert_int_equal(access_of(AREA + 0x100000), 7);
+    }
+    world_close();
+}
+
+static void test_both_or_neither(void **state)
+{
+    (void)state;
+    both_or_neither(false);
+    both_or_neither(true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_first_error_ends_it),
         cmocka_unit_test(test_bad_lists),
         cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_both_or_neither),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,6 +74,9 @@ enum trapline_hypercall {
 
     /* Of the guest's own page tables; in a guest of several vCPUs. */
     TRAPLINE_HC_SHOOTDOWN = 27, /* () -> 0; the other vCPUs' translations are dropped */
+
+    /* (page, access, other) -> 0; PROT1 of page and UNPROT of other; or error and RDX = which */
+    TRAPLINE_HC_PROT1_UNPROT = 28,
     TRAPLINE_HC_COUNT
 };
 

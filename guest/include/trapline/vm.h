@@ -155,33 +155,17 @@ static inline int multi(struct trapline_call *calls, size_t count, size_t *bad)
     return (int)result.rax;
 }
 
-/* Where prot1_unprot() finds the list of its two calls, relative to the GS base. */
-enum {
-    MULTI_LOWERED = TRAPLINE_MULTI_AREA + offsetof(struct trapline_call, argument),
-    MULTI_ACCESS = MULTI_LOWERED + sizeof(uint64_t),
-    MULTI_RAISED = MULTI_LOWERED + sizeof(struct trapline_call),
-    MULTI_LIST_POINTER = TRAPLINE_MULTI_AREA + 2 * sizeof(struct trapline_call),
-};
-
 /*
- * prot1(lowered, access) and then, if that succeeded, unprot(raised), in one exit and with one
- * flush. The two calls are written down in a place that each vCPU has one of: not for interrupt
- * handlers, which may come in between. Returns 0, -EINVAL, -ENOENT, -ENOMEM or -EOPNOTSUPP.
+ * prot1(lowered, access) and then unprot(raised), both or neither, in one exit and with one flush.
+ * Returns 0, -EINVAL, -ENOENT, -ENOMEM or -EOPNOTSUPP.
  */
 static inline int prot1_unprot(void *lowered, unsigned access, void *raised)
 {
     int64_t result;
-    uint64_t rdx, list;
 
-    __asm__ volatile("movq %4, %%gs:%c5\n\t"
-                     "movq %q6, %%gs:%c7\n\t"
-                     "movq %8, %%gs:%c9\n\t"
-                     "movq %%gs:%c10, %1\n\t"
-                     "vmcall"
-                     : "=a"(result), "=&D"(list), "=d"(rdx)
-                     : "a"((uint64_t)TRAPLINE_HC_MULTI), "r"(lowered), "i"(MULTI_LOWERED),
-                       "re"((uint64_t)access), "i"(MULTI_ACCESS), "r"(raised), "i"(MULTI_RAISED),
-                       "i"(MULTI_LIST_POINTER), "S"(2ul)
+    __asm__ volatile("vmcall"
+                     : "=a"(result), "+d"(raised)
+                     : "a"((uint64_t)TRAPLINE_HC_PROT1_UNPROT), "D"(lowered), "S"((uint64_t)access)
                      : "memory");
     return (int)result;
 }

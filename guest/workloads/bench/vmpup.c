@@ -41,7 +41,7 @@ TRAP_LEAN_HANDLER static void appel1_handler(struct trapline_fault *fault)
 }
 
 /* The same with both calls in one exit. */
-TRAP_LEAN_HANDLER static void appel1_multi_handler(struct trapline_fault *fault)
+TRAP_LEAN_HANDLER static void appel1_pair_handler(struct trapline_fault *fault)
 {
     char *const page = trap_page(fault);
 
@@ -185,7 +185,7 @@ void bench_vmpup(void)
     run("vmpup.appel1", appel1_handler, reset_faults, run_appel1, NULL);
     protn_range(region, PAGES, TRAPLINE_NONE);
     unprotected = region + PAGES * PAGE;
-    run("vmpup.appel1.multi", appel1_multi_handler, reset_faults, run_appel1, NULL);
+    run("vmpup.appel1.pair", appel1_pair_handler, reset_faults, run_appel1, NULL);
     run("vmpup.appel2", appel2_handler, reset_faults, run_appel2, NULL);
     bench_rate();
 

@@ -145,8 +145,12 @@ static void check_pair(void)
     EXPECT_EQ(allowed(pages), ACCESS_ALL);
     EXPECT_EQ(prot1_unprot(pages + 1, TRAPLINE_NONE, pages + PAGE), -TRAPLINE_EINVAL);
     EXPECT_EQ(allowed(pages + PAGE), TRAPLINE_READ);
-    EXPECT_EQ(prot1_unprot(pages, TRAPLINE_NONE, (void *)(1ul << 40)), -TRAPLINE_ENOENT);
-    EXPECT_EQ(allowed(pages), TRAPLINE_NONE);
+    for (unsigned access = TRAPLINE_NONE; access <= TRAPLINE_READ; access++) {
+        EXPECT_EQ(prot1(pages, access ? ACCESS_ALL : TRAPLINE_READ), 0);
+        EXPECT_EQ(prot1_unprot(pages, access, (void *)(1ul << 40)), -TRAPLINE_ENOENT);
+        EXPECT_EQ(prot1_unprot(pages, TRAPLINE_NONE, pages + 1), -TRAPLINE_EINVAL);
+        EXPECT_EQ(allowed(pages), access ? ACCESS_ALL : TRAPLINE_READ);
+    }
     EXPECT_EQ(unprot_range(pages, PAGES), 0);
     pages_free(pages, PAGES);
 }
