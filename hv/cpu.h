@@ -64,6 +64,7 @@ struct cpu {
     struct vcpu *queue;            /* circular list of the vCPUs pinned here; the tail */
     unsigned vcpu_count;           /* in that list */
     uint64_t served;               /* see sched.h */
+    atomic_bool called;            /* the turn of the vCPU that runs is to end: sched_woken() */
     struct vcpu *_Atomic arrivals; /* list of vCPUs that other CPUs want in the queue */
     atomic_uint idle;              /* enum cpu_idle: cpu_wake() */
     bool owned;                    /* a vCPU has its APIC: no interrupt of ours may come here */

@@ -93,7 +93,8 @@ static bool exit_exception(struct vcpu *vcpu)
          * here. */
         cpu_unblock_nmis();
         exit_redeliver();
-        return vcpu->guest->state == GUEST_RUNNING; /* a kick may be meant to end its turn */
+        /* A kick may be meant to end its turn. */
+        return vcpu->guest->state == GUEST_RUNNING && !sched_is_called(vcpu);
     }
     if (event.vector == VECTOR_MC) {
         cpu_handle_machine_check();
@@ -268,7 +269,8 @@ static bool exit_xsetbv(struct vcpu *vcpu)
 static bool exit_window(struct vcpu *vcpu)
 {
     interrupt_window(vcpu);
-    return vcpu->guest->state == GUEST_RUNNING; /* an NMI in root mode may have opened it */
+    /* An NMI in root mode may have opened it. */
+    return vcpu->guest->state == GUEST_RUNNING && !sched_is_called(vcpu);
 }
 
 /* The CPU has virtualized a write and leaves the rest to us: after the instruction (SDM 29.4.3.3).

@@ -6,6 +6,7 @@
 #include "hv/exit.h"
 #include "hv/guest.h"
 #include "hv/memory.h"
+#include "hv/sched.h"
 #include "hv/vcpu.h"
 #include "hv/vmx_setup.h"
 #include "vmx/instructions.h"
@@ -194,7 +195,8 @@ void interrupt_prepare(struct vcpu *vcpu)
 void interrupt_nmi(struct vcpu *vcpu)
 {
     if (this_cpu()->vmxon_region &&
-        (vapic_has_posted(&vcpu->vapic) || vcpu->guest->state != GUEST_RUNNING))
+        (vapic_has_posted(&vcpu->vapic) || vcpu->guest->state != GUEST_RUNNING ||
+         atomic_load(&this_cpu()->called)))
         vmwrite(VMCS_PROC_CONTROLS, vmread(VMCS_PROC_CONTROLS) | VMX_PROC_NMI_WINDOW_EXITING);
 }
 
@@ -214,7 +216,7 @@ static void tell(struct vcpu *vcpu)
         if (direct_send_posted(vcpu) && by)
             by->stats.ipis++;
     } else if (atomic_load(&vcpu->halted)) {
-        cpu_wake(vcpu->cpu);
+        sched_woken(vcpu);
     } else if (vcpu->cpu != this_cpu() && atomic_load(&vcpu->loaded)) {
         cpu_kick(vcpu->cpu);
         if (by)

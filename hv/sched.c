@@ -169,11 +169,58 @@ static struct vcpu *wait_for_work(struct cpu *cpu)
     }
 }
 
+/*
+ * How far the running vCPU is ahead of another one of its CPU, in ticks. From another CPU what is
+ * read may be a little old, which makes a turn end early or late and nothing else.
+ */
+static int64_t lead(const struct cpu *cpu, const struct vcpu *running, const struct vcpu *vcpu)
+{
+    return (int64_t)(running->served + (rdtsc() - running->slice_start) - served(cpu, vcpu));
+}
+
+void sched_woken(struct vcpu *vcpu)
+{
+    struct cpu *cpu = vcpu->cpu;
+    struct vcpu *running, *by = this_cpu()->current;
+    int64_t most = SCHED_LEAD_US * (int64_t)cpu_tsc_per_ms / 1000, ahead;
+    uint64_t end;
+
+    cpu_wake(cpu);
+    if (atomic_load(&cpu->idle) != CPU_BUSY)
+        return;
+    running = *(struct vcpu *volatile *)&cpu->current;
+    if (!running || running == vcpu || cpu->vcpu_count < 2)
+        return;
+    ahead = lead(cpu, running, vcpu);
+    if (cpu == this_cpu()) {
+        end = rdtsc() + (ahead < most ? (uint64_t)(most - ahead) : 0);
+        if (end < running->slice_end) {
+            running->slice_end = end;
+            vcpu_arm_slice(running);
+        }
+    } else if (ahead > 0 && !atomic_exchange(&cpu->called, true)) {
+        cpu_kick(cpu);
+        if (by)
+            by->stats.ipis++;
+    }
+}
+
+bool sched_is_called(struct vcpu *vcpu)
+{
+    if (!atomic_load(&vcpu->cpu->called))
+        return false;
+    sched_charge(vcpu);
+    vcpu_arm_timer(vcpu);
+    return true;
+}
+
 struct vcpu *sched_next(void)
 {
     struct cpu *cpu = this_cpu();
-    struct vcpu *vcpu = pick(cpu);
+    struct vcpu *vcpu;
 
+    atomic_store(&cpu->called, false);
+    vcpu = pick(cpu);
     if (!vcpu)
         vcpu = wait_for_work(cpu);
     vcpu_load(vcpu);

@@ -8,6 +8,7 @@
 #ifndef TRAPLINE_HV_SCHED_H
 #define TRAPLINE_HV_SCHED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdnoreturn.h>
 
@@ -16,6 +17,7 @@ struct vcpu;
 
 enum {
     SCHED_SLICE_MS = 10,
+    SCHED_LEAD_US = 500, /* how far ahead of one that wakes up the running vCPU may get */
 };
 
 /* Pin a vCPU to a CPU; before the CPUs run guests, or on that CPU itself. */
@@ -35,6 +37,15 @@ struct vcpu *sched_next(void);
  * CPU.
  */
 uint64_t sched_next_deadline(const struct cpu *cpu);
+
+/*
+ * A sleeping vCPU has something to do, from any CPU: see to it that its CPU looks, be it that it is
+ * idle or that it runs a vCPU that was served more, whose turn then ends.
+ */
+void sched_woken(struct vcpu *vcpu);
+
+/* Whether the current vCPU's turn is to end for one that has woken up; it is charged then. */
+bool sched_is_called(struct vcpu *vcpu);
 
 /* Charge the current vCPU for its time since the last charge; stops a guest that used up its limit.
  */

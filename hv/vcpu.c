@@ -408,13 +408,13 @@ void vcpu_load(struct vcpu *vcpu)
 
     if (previous == vcpu && atomic_load(&vcpu->loaded))
         return;
+    vcpu->slice_start = rdtsc(); /* the switch is its own expense */
     if (previous != vcpu)
         switch_vcpus(cpu, previous, vcpu);
     atomic_store(&vcpu->loaded, true);
     flush_catch_up(vcpu);
     interrupt_load(vcpu);
     vcpu_arm_timer(vcpu);
-    vcpu->slice_start = rdtsc();
     if (vcpu->parked) {
         vcpu->parked = false;
         vcpu->context.regs.rax = atomic_exchange(&vcpu->unparked, false);
@@ -435,7 +435,7 @@ void vcpu_wake(struct vcpu *vcpu)
 {
     atomic_store(&vcpu->wake, true);
     if (atomic_load(&vcpu->state) == VCPU_SLEEPING)
-        cpu_wake(vcpu->cpu);
+        sched_woken(vcpu);
 }
 
 bool vcpu_is_runnable(struct vcpu *vcpu, uint64_t now)

@@ -3,6 +3,7 @@
 #include "hv/cpu.h"
 #include "hv/flush.h"
 #include "hv/guest.h"
+#include "hv/sched.h"
 #include "hv/vcpu.h"
 #include "vmx/x86.h"
 
@@ -41,7 +42,7 @@ int64_t vcpu_call_start(struct vcpu *vcpu, struct vmx_regs *regs)
     vcpu->guest->leaf_barred |= LEAF_BAR_VCPUS;
     guest_unlock(vcpu);
     atomic_store(&other->state, VCPU_RUNNABLE);
-    cpu_wake(other->cpu);
+    sched_woken(other);
     return 0;
 }
 

@@ -161,6 +161,17 @@ struct vcpu *sched_next(void)
     return &nobody;
 }
 
+void sched_woken(struct vcpu *vcpu)
+{
+    (void)vcpu;
+}
+
+bool sched_is_called(struct vcpu *vcpu)
+{
+    (void)vcpu;
+    return false;
+}
+
 void sched_charge(struct vcpu *vcpu)
 {
     assert_ptr_equal(vcpu, world.vcpu);

@@ -82,3 +82,5 @@ UNIT_test_multi := $(UNIT_HV_WORLD)
 UNIT_FLAGS_test_multi := -iquote tests/unit/fake_vmx
 UNIT_test_flush := hv/flush.c
 UNIT_FLAGS_test_flush := -iquote tests/unit/fake_vmx -D_GNU_SOURCE -pthread
+UNIT_test_sched := hv/sched.c
+UNIT_FLAGS_test_sched := -iquote tests/unit/fake_vmx -D_GNU_SOURCE

@@ -8,6 +8,9 @@ enum {
     MEMORY_ROUNDS = 300,
     TRAP_ROUNDS = 300,
     FAR_TICKS = 200000,
+    WAKES = 12,
+    ASLEEP_TICKS = 60000, /* longer than the lead that one may have who computes */
+    WAKE_TICKS = 20000,   /* a slice has 500,000 of the emulator's ticks */
 };
 
 static atomic_uint counter;
@@ -337,6 +340,60 @@ static void check_print(void)
     threads_join();
 }
 
+static _Atomic uint64_t woke_at;
+static atomic_bool sleeper_ready;
+
+static void note_waking(void *argument)
+{
+    (void)argument;
+    for (unsigned i = 0; i < WAKES; i++) {
+        atomic_store(&sleeper_ready, true);
+        while (!thread_park(0))
+            ;
+        atomic_store(&woke_at, rdtsc());
+    }
+}
+
+static void compute(void *argument)
+{
+    const atomic_bool *const stop = argument;
+
+    while (!atomic_load(stop))
+        __builtin_ia32_pause();
+}
+
+/*
+ * Who was asleep has its CPU soon after it is woken, though others compute there all the time: the
+ * last vCPU sleeps, all the others compute, the one that wakes it among them.
+ */
+static void check_wake(void)
+{
+    const unsigned sleeper = vcpu_count() - 1;
+    atomic_bool stop = false;
+
+    atomic_store(&sleeper_ready, false);
+    EXPECT_EQ(thread_start(sleeper, note_waking, NULL), 0);
+    for (unsigned v = 1; v < sleeper; v++)
+        EXPECT_EQ(thread_start(v, compute, &stop), 0);
+    for (unsigned i = 0; i < WAKES; i++) {
+        uint64_t start;
+
+        check_at("wake %u", i);
+        WAIT_UNTIL(atomic_exchange(&sleeper_ready, false));
+        for (start = rdtsc(); rdtsc() - start < ASLEEP_TICKS;)
+            __builtin_ia32_pause();
+        atomic_store(&woke_at, 0);
+        start = rdtsc();
+        EXPECT_EQ(thread_unpark(sleeper), 0);
+        while (!atomic_load(&woke_at) && rdtsc() - start < 2 * WAKE_TICKS)
+            __builtin_ia32_pause();
+        EXPECT(atomic_load(&woke_at) && atomic_load(&woke_at) - start < WAKE_TICKS);
+        WAIT_UNTIL(atomic_load(&woke_at));
+    }
+    atomic_store(&stop, true);
+    threads_join();
+}
+
 static const struct check checks[] = {
     {"threads: start and join, and what they refuse", check_start},
     {"threads: the hypercalls' errors, tokens, time-out", check_calls},
@@ -347,6 +404,7 @@ static const struct check checks[] = {
     {"threads: malloc and pages_alloc on all", check_memory},
     {"threads: TRAP on all at once, nested", check_trap},
     {"threads: printf on all at once", check_print},
+    {"threads: who is woken runs soon", check_wake},
 };
 
 int main(void)
