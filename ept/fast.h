@@ -59,6 +59,33 @@ static inline bool ept_fast_lower(struct ept *ept, uint64_t gpa, uint64_t access
     return true;
 }
 
+/* The same for what is one leaf: a page, an aligned 2 MiB or 1 GiB that is not split. */
+static inline bool ept_fast_lower_leaf(struct ept *ept, uint64_t gpa, uint64_t pages,
+                                       uint64_t access)
+{
+    uint64_t page = ept_page_number(gpa);
+    volatile uint64_t *slot;
+    uint64_t old, drop;
+
+    if (pages == 1)
+        return ept_fast_lower(ept, gpa, access);
+    if (page >= ept->fast_pages || (page & (pages - 1)))
+        return false;
+    if (pages == PAGES_2M && ept_has_dir(ept, page))
+        slot = ept_slot_2m(ept, page);
+    else if (pages == PAGES_1G && !ept_has_dir(ept, page))
+        slot = &ept->pdpt[page >> PAGES_1G_SHIFT];
+    else
+        return false;
+    old = *slot;
+    drop = ept->drop[access];
+    if ((ept->need[access] & ~old) || !(old & drop & ENTRY_HARDWARE) ||
+        (access & EPT_ACCESS_X && ept->features.nx_huge))
+        return false;
+    entry_clear(slot, drop);
+    return true;
+}
+
 /* The 4 KiB leaf of one page of ordinary memory that ept_fast_raise() can raise, or NULL. */
 static inline volatile uint64_t *ept_fast_raisable(const struct ept *ept, uint64_t gpa)
 {

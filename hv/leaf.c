@@ -7,10 +7,15 @@
 #include "guest/include/trapline/abi.h"
 #include "hv/guest.h"
 #include "hv/primitives.h"
+#include "hv/raised.h"
 #include "hv/vcpu.h"
 #include "vmx/entry.h"
 #include "vmx/exits.h"
 #include "vmx/instructions.h"
+
+enum {
+    LEAF_PAGES_MAX = 2048, /* pages of a PROTN that is dealt with here */
+};
 
 _Static_assert(VMX_LEAF_CALLS == TRAPLINE_HC_PROT1_UNPROT + 1, "the table below");
 
@@ -87,6 +92,48 @@ decline:
 }
 
 /*
+ * A list of one range. As in protn.c the list is read once, and no PROTN is in progress that this
+ * may be the continuation of. What is not one leaf that loses rights takes a call, which saves
+ * nothing more; an error is left to the long way, which finds it again.
+ */
+VMX_LEAF static uint64_t leaf_protn(uint64_t list, uint64_t count, uint64_t how,
+                                    struct vmx_context *context)
+{
+    struct vcpu *vcpu = (struct vcpu *)context;
+    struct guest *guest = vcpu->guest;
+    struct ept *ept = &guest->ept;
+    uint64_t access = how ^ TRAPLINE_LIST_RANGES, page, pages;
+    const volatile struct trapline_range *range;
+
+    if (count != 1 || access > EPT_ACCESS_RWX || (list & (sizeof(uint64_t) - 1)) ||
+        list >= guest->ram_size || vcpu->protn.active || !spin_try_lock(&guest->lock))
+        return TRAPLINE_HC_PROTN;
+    if (guest->leaf_barred || !ept_fast_allows(ept, list, sizeof(*range), EPT_ACCESS_R))
+        goto decline;
+    range = guest_ram(guest, list);
+    page = range->page;
+    pages = range->pages;
+    if (ept_fast_lower_leaf(ept, page, pages, access)) {
+        flush(vcpu);
+    } else {
+        if (pages > LEAF_PAGES_MAX || (ept->converts && raised_by(access)) ||
+            ept_protect(ept, page, pages, (unsigned)access) != EPT_OK)
+            goto decline;
+        if (ept->flush_owed) {
+            flush(vcpu);
+            ept_fast_flushed(ept);
+        }
+    }
+    vcpu->stats.hypercalls[TRAPLINE_HC_PROTN]++;
+    spin_unlock(&guest->lock);
+    return 0;
+
+decline:
+    spin_unlock(&guest->lock);
+    return TRAPLINE_HC_PROTN;
+}
+
+/*
  * A list at its place behind the trap area, of calls on single pages alone. A list that is declined
  * in its middle begins anew the long way, which comes to the same: each call says what its page is
  * to have, and nobody else sees the EPT meanwhile.
@@ -151,7 +198,6 @@ decline:
     }
 
 DECLINE(trap, TRAPLINE_HC_TRAP)
-DECLINE(protn, TRAPLINE_HC_PROTN)
 DECLINE(dirty, TRAPLINE_HC_DIRTY)
 DECLINE(map2, TRAPLINE_HC_MAP2)
 DECLINE(unmap2, TRAPLINE_HC_UNMAP2)
@@ -178,7 +224,7 @@ DECLINE(shootdown, TRAPLINE_HC_SHOOTDOWN)
 vmx_leaf_function *const vmx_leaf_calls[VMX_LEAF_CALLS] = {
     [TRAPLINE_HC_TRAP] = decline_trap,
     [TRAPLINE_HC_PROT1] = leaf_prot1,
-    [TRAPLINE_HC_PROTN] = decline_protn,
+    [TRAPLINE_HC_PROTN] = leaf_protn,
     [TRAPLINE_HC_UNPROT] = leaf_unprot,
     [TRAPLINE_HC_DIRTY] = decline_dirty,
     [TRAPLINE_HC_MAP2] = decline_map2,
