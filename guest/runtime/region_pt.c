@@ -147,6 +147,16 @@ static int check_list(const void *list, unsigned access, size_t *bad)
     return (uint64_t)list % sizeof(uint64_t) ? -TRAPLINE_EINVAL : check_access(access);
 }
 
+/* Pages that were checked, of a region without keys, lose all rights. */
+static __attribute__((noinline)) void deny_list(void *const *pages, size_t count, bool flush_later)
+{
+    for (size_t i = 0; i < count; i++)
+        __atomic_and_fetch(page_tables_entry((uint64_t)pages[i]), ~(uint64_t)PTE_PRESENT,
+                           __ATOMIC_SEQ_CST);
+    for (size_t i = 0; !flush_later && i < count; i++)
+        flush_page((uint64_t)pages[i]);
+}
+
 int region_pt_protn_list(struct region *region, void *const *pages, size_t count, unsigned access,
                          size_t *bad)
 {
@@ -163,11 +173,7 @@ int region_pt_protn_list(struct region *region, void *const *pages, size_t count
     if (result != 0)
         return result;
     if (access == TRAPLINE_NONE && !region->state->home) {
-        for (size_t i = 0; i < count; i++)
-            __atomic_and_fetch(page_tables_entry((uint64_t)pages[i]), ~(uint64_t)PTE_PRESENT,
-                               __ATOMIC_SEQ_CST);
-        for (size_t i = 0; !flush.all && i < count; i++)
-            flush_page((uint64_t)pages[i]);
+        deny_list(pages, count, flush.all);
         flush.owed = true;
     } else {
         for (size_t i = 0; i < count; i++)
