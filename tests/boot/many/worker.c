@@ -5,7 +5,11 @@
 #include "worker.h"
 
 enum {
-    SLICES = 6, /* how often a guest's turn comes while it looks how often that is */
+    /*
+     * How often a guest's turn comes while it looks how often that is. One that waited for the
+     * console before has had two or three slices more than others by then, which they get back.
+     */
+    SLICES = 14,
     SLICE_MS = 10,
     PART = 100, /* of a slice */
     TRIES = 50,
