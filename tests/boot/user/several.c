@@ -141,6 +141,7 @@ static void check_at_once(void)
         region_trap(open_page, 0);
         for (unsigned v = 1; v < vcpu_count(); v++)
             atomic_store(&rounds_done[v], 0);
+        EXPECT_EQ(region_prot1(region, page, TRAPLINE_NONE), 0); /* they may be done at once */
         threads_start(use_all, NULL);
         while (!all_done()) {
             EXPECT_EQ(region_prot1(region, page, TRAPLINE_NONE), 0);
