@@ -129,6 +129,9 @@ VMX_LEAF static uint64_t leaf_protn(uint64_t list, uint64_t count, uint64_t how,
     return 0;
 
 decline:
+    /* Looking for table memory may have merged others, though nothing came of it. */
+    if (ept->flush_owed)
+        guest->leaf_barred |= LEAF_BAR_OWES;
     spin_unlock(&guest->lock);
     return TRAPLINE_HC_PROTN;
 }

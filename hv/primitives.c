@@ -106,7 +106,7 @@ int64_t primitive_prot1_unprot(struct vcpu *vcpu, struct vmx_regs *regs)
     error = primitive_unprot(vcpu, &raise);
     if (error) {
         raised_note(vcpu, regs->rdi, 1);
-        /* Needs no table: the page has a leaf of its own, or its large leaf is as it was. */
+        /* Cannot fail: what tables it takes, if they were merged meanwhile, are at hand again. */
         ept_protect(ept, regs->rdi, 1, before.access);
         regs->rdx = 1;
     }

@@ -134,7 +134,7 @@ int page_tables_cover(uint64_t address, size_t pages)
          chunk += CHUNK_BYTES)
         result = cover_chunk(chunk, &changed);
     /* The size of pages changed, and the array's zeros may be cached. */
-    if (changed) {
+    if (changed || result != 0) {
         flush_all();
         region_flush_others();
     }

@@ -41,8 +41,8 @@ struct user_result {
 /*
  * Run function(argument) in user mode, on a stack that ends at stack (a multiple of 16, in
  * memory that user mode may write), until it returns, user_end() is called or an exception ends it.
- * The interrupt flag stays as it is. May be called again by a system call's handler,
- * On several vCPUs at once, each with a stack of its own. Returns 0; -EINVAL for a stack that is no
+ * The interrupt flag stays as it is. May be called again by a system call's handler, and on several
+ * vCPUs at once, each with a stack of its own. Returns 0; -EINVAL for a stack that is no
  * multiple of 16, or addresses that are not of the lower half; -EFAULT for a stack that user mode
  * may not write; -ENOMEM.
  */
