@@ -17,7 +17,8 @@ GUEST_LDFLAGS := -nostdlib -static -z max-page-size=4096 -z noexecstack \
 
 GUEST_LIB := $(BUILD)/guest/libtrapline.a
 GUEST_START := $(BUILD)/guest/runtime/start.asm.o
-GUEST_LIB_C := $(wildcard guest/runtime/*.c)
+# guest/common is what workloads share; it comes with the library.
+GUEST_LIB_C := $(wildcard guest/runtime/*.c guest/common/*.c)
 GUEST_LIB_ASM := $(filter-out guest/runtime/start.asm,$(wildcard guest/runtime/*.asm))
 GUEST_LIB_OBJ := $(GUEST_LIB_C:guest/%.c=$(BUILD)/guest/%.o) \
 	$(GUEST_LIB_ASM:guest/%.asm=$(BUILD)/guest/%.asm.o)

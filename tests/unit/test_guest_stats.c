@@ -1,4 +1,4 @@
-/* The order statistics of the microbenchmarks. */
+/* The order statistics of measured values. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "guest/workloads/bench/statistics.h"
+#include "guest/common/statistics.h"
 
 enum {
     COUNT_MAX = 300,

@@ -28,7 +28,8 @@ enum region_mechanism {
     REGION_EPT,
     REGION_PT,
     REGION_KEY,
-    REGION_MECHANISMS
+    REGION_MECHANISMS,
+    REGION_DEFAULT = REGION_EPT /* for who has no opinion */
 };
 
 /* Only what the inline calls need; look with region_base() and its kin. */

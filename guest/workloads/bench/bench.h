@@ -14,6 +14,8 @@
 
 #include <trapline/trapline.h>
 
+#include "guest/common/figures.h"
+
 enum {
     PAGE = TRAPLINE_PAGE_SIZE,
     PAGES_2M = 512,
@@ -32,13 +34,6 @@ struct bench_op {
     void (*after)(void *ctx);  /* after each round, not timed; NULL = nothing */
     const uint64_t *measured;  /* ticks that run() itself measured, in place of its whole time */
     uint64_t baseline;         /* ticks to take off each round's time */
-};
-
-struct bench_row {
-    const char *name, *mode, *per, *unit;
-    unsigned rounds;
-    double min, median, p99;
-    double exits, flushes, ipis; /* per operation */
 };
 
 /*

@@ -1,6 +1,6 @@
 /* Rounds, clock and counters; see bench.h. */
 #include "guest/workloads/bench/measure.h"
-#include "guest/workloads/bench/statistics.h"
+#include "guest/common/statistics.h"
 
 enum {
     CALIBRATION_ROUNDS = 1000,
@@ -93,8 +93,7 @@ static void time_rounds(const struct bench_op *op, void *ctx, unsigned rounds)
     sort_values(samples, rounds);
 }
 
-static void count_rounds(const struct bench_op *op, void *ctx, unsigned rounds,
-                         struct bench_row *row)
+static void count_rounds(const struct bench_op *op, void *ctx, unsigned rounds, struct figure *row)
 {
     struct trapline_stats sum = {0};
 
@@ -123,10 +122,10 @@ uint64_t bench_median(const struct bench_op *op, void *ctx)
     return (uint64_t)median_of(samples, op->rounds);
 }
 
-void bench_measure(const struct bench_op *op, void *ctx, unsigned rounds, struct bench_row *row)
+void bench_measure(const struct bench_op *op, void *ctx, unsigned rounds, struct figure *row)
 {
-    *row = (struct bench_row){
-        .name = op->name, .mode = op->mode, .per = op->per, .unit = "tsc", .rounds = rounds};
+    *row = (struct figure){
+        .name = op->name, .mode = op->mode, .per = op->per, .unit = "tsc", .n = rounds};
     time_rounds(op, ctx, rounds);
     row->min = (double)samples[0] / op->ops;
     row->median = median_of(samples, rounds) / op->ops;

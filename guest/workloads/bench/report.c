@@ -6,11 +6,10 @@ enum {
     ONLY_MAX = 32,
     QUICK_DIVISOR = 10,
     QUICK_LEAST = 5,
-    NUMBER_LEN = 32,
     RATING_US = 3000, /* the paper's scale: a Sun 3/60 is 1.00 */
 };
 
-static struct bench_row rows[ROWS_MAX];
+static struct figure rows[ROWS_MAX];
 static unsigned row_count;
 
 static bool quick;
@@ -78,40 +77,14 @@ bool bench_wanted(const char *name)
     return wanted;
 }
 
-/* At most four decimals, and none that are zeros. */
-static const char *decimal(char *text, double value)
-{
-    int length = snprintf(text, NUMBER_LEN, "%.4f", value);
-
-    while (text[length - 1] == '0')
-        length--;
-    if (text[length - 1] == '.')
-        length--;
-    text[length] = '\0';
-    return text;
-}
-
-static void print_json(const struct bench_row *row)
-{
-    char min[NUMBER_LEN], median[NUMBER_LEN], p99[NUMBER_LEN];
-    char exits[NUMBER_LEN], flushes[NUMBER_LEN], ipis[NUMBER_LEN];
-
-    printf("@json {\"name\":\"%s\",\"mode\":\"%s\",\"unit\":\"%s\",\"n\":%u,\"min\":%s,"
-           "\"median\":%s,\"p99\":%s,\"exits\":%s,\"flushes\":%s,\"ipis\":%s,\"per\":\"%s\"}\n",
-           row->name, row->mode ? row->mode : "exit", row->unit, row->rounds,
-           decimal(min, row->min), decimal(median, row->median), decimal(p99, row->p99),
-           decimal(exits, row->exits), decimal(flushes, row->flushes), decimal(ipis, row->ipis),
-           row->per);
-}
-
-static void add_row(const struct bench_row *row)
+static void add_row(const struct figure *row)
 {
     assert(row_count < ROWS_MAX);
     rows[row_count++] = *row;
-    print_json(row);
+    figure_print(row);
 }
 
-static const struct bench_row *find_row(const char *name)
+static const struct figure *find_row(const char *name)
 {
     for (unsigned i = 0; i < row_count; i++)
         if (strcmp(rows[i].name, name) == 0)
@@ -122,7 +95,7 @@ static const struct bench_row *find_row(const char *name)
 void bench_run(const struct bench_op *op, void *ctx)
 {
     unsigned rounds = op->rounds;
-    struct bench_row row;
+    struct figure row;
 
     if (!bench_wanted(op->name))
         return;
@@ -138,10 +111,10 @@ void bench_run(const struct bench_op *op, void *ctx)
 
 void bench_rate(void)
 {
-    const struct bench_row *const trap_row = find_row("vmpup.trap");
-    const struct bench_row *const appel1 = find_row("vmpup.appel1");
-    const struct bench_row *const appel2 = find_row("vmpup.appel2");
-    struct bench_row rating = {.name = rating_name, .per = "op", .unit = "rating", .rounds = 1};
+    const struct figure *const trap_row = find_row("vmpup.trap");
+    const struct figure *const appel1 = find_row("vmpup.appel1");
+    const struct figure *const appel2 = find_row("vmpup.appel2");
+    struct figure rating = {.name = rating_name, .per = "op", .unit = "rating", .n = 1};
     double us;
 
     if (!trap_row || !appel1 || !appel2 || !bench_wanted(rating_name))
@@ -153,14 +126,14 @@ void bench_rate(void)
 
 bool bench_finish(void)
 {
-    const struct bench_row *const add = find_row("add");
+    const struct figure *const add = find_row("add");
     const double unit = add && add->median > 0 ? add->median : 1;
     bool good = true;
 
     printf("\n%-20s %-5s %10s %10s %10s %10s %9s %9s %9s\n", "name", "per", "median", "min", "p99",
            "ADDs", "exits", "flushes", "ipis");
     for (unsigned i = 0; i < row_count; i++) {
-        const struct bench_row *const row = &rows[i];
+        const struct figure *const row = &rows[i];
 
         if (strcmp(row->unit, "tsc") != 0) {
             printf("%-20s %-5s %10.2f\n", row->name, row->per, row->median);

@@ -10,6 +10,9 @@
 #include <trapline/timer.h>
 #include <trapline/trapline.h>
 
+#include "guest/common/figures.h"
+#include "guest/common/statistics.h"
+
 enum {
     VECTOR = 0x60,
     VECTOR_LEAN = 0x61,
@@ -95,30 +98,20 @@ static const char *mode(void)
     return features & TRAPLINE_FEATURE_APICV ? "apicv" : "injected";
 }
 
-static void sort(uint64_t *values, unsigned n)
-{
-    for (unsigned i = 1; i < n; i++) {
-        const uint64_t value = values[i];
-        unsigned at = i;
-
-        for (; at > 0 && values[at - 1] > value; at--)
-            values[at] = values[at - 1];
-        values[at] = value;
-    }
-}
-
-/* A number in thousandths as a decimal. */
-#define FIXED(value) (value) / DECIMALS, (value) % DECIMALS
-
-/* Print the row of n sorted samples, in thousandths; exits: of all, in thousandths each. */
-static void print_row(const char *name, const char *unit, const char *per, const uint64_t *sorted,
+/* Print the row of n samples, in thousandths; exits: of all, in thousandths each. */
+static void print_row(const char *name, const char *unit, const char *per, uint64_t *values,
                       unsigned n, uint64_t exits)
 {
-    printf("@json {\"name\":\"%s\",\"mode\":\"%s\",\"unit\":\"%s\",\"n\":%u,\"min\":%lu.%03lu,"
-           "\"median\":%lu.%03lu,\"p99\":%lu.%03lu,\"exits\":%lu.%03lu,\"flushes\":0,\"ipis\":0,"
-           "\"per\":\"%s\"}\n",
-           name, mode(), unit, n, FIXED(sorted[0]), FIXED(sorted[n / 2]),
-           FIXED(sorted[(n * 99 + 99) / 100 - 1]), FIXED(exits), per);
+    sort_values(values, n);
+    figure_print(&(struct figure){.name = name,
+                                  .mode = mode(),
+                                  .unit = unit,
+                                  .per = per,
+                                  .n = n,
+                                  .min = (double)values[0] / DECIMALS,
+                                  .median = median_of(values, n) / DECIMALS,
+                                  .p99 = (double)percentile_of(values, n, 99) / DECIMALS,
+                                  .exits = (double)exits / DECIMALS});
 }
 
 /* Compute for one round; returns how far it came. */
@@ -168,8 +161,6 @@ static void measure_rate(unsigned rate, unsigned vector, const char *what, unsig
     interrupts_off();
     timer_stop();
     exits = total ? exits * DECIMALS / total : 0;
-    sort(speed, rounds);
-    sort(arrived, rounds);
     snprintf(name, sizeof(name), "timer.speed.%u%s", rate, what);
     print_row(name, "percent", "interrupt", speed, rounds, exits);
     snprintf(name, sizeof(name), "timer.interrupts.%u%s", rate, what);
@@ -201,7 +192,6 @@ static void measure_self_ipi(const char *name, unsigned vector)
     }
     exits = (exits_now() - exits - 1) * DECIMALS / IPI_ROUNDS;
     interrupts_off();
-    sort(samples, IPI_ROUNDS);
     print_row(name, "tsc", "interrupt", samples, IPI_ROUNDS, exits);
 }
 
@@ -224,7 +214,7 @@ int main(int argc, char **argv)
     timer_stop();
     for (unsigned i = 0; i < rounds; i++)
         alone[i] = compute();
-    sort(alone, rounds);
+    sort_values(alone, rounds);
     printf("timer: interrupts are %s; %lu loops a second without\n", mode(),
            alone[rounds / 2] * ROUNDS_PER_SECOND);
     for (unsigned i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {

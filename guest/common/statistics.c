@@ -1,4 +1,4 @@
-#include "guest/workloads/bench/statistics.h"
+#include "guest/common/statistics.h"
 
 static void swap(uint64_t *a, uint64_t *b)
 {

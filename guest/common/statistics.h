@@ -1,6 +1,6 @@
 /* Order statistics of measured values. */
-#ifndef BENCH_STATISTICS_H
-#define BENCH_STATISTICS_H
+#ifndef GUEST_COMMON_STATISTICS_H
+#define GUEST_COMMON_STATISTICS_H
 
 #include <stddef.h>
 #include <stdint.h>
