@@ -200,6 +200,27 @@ bool ept_merge_as(struct ept *ept, uint64_t page, unsigned level, unsigned acces
     return true;
 }
 
+bool ept_merge_rest(struct ept *ept, uint64_t page, uint64_t pages, unsigned access)
+{
+    const uint64_t at = page & (EPT_ENTRIES - 1), end = at + pages;
+    volatile uint64_t *slots = ept_slot_4k(ept, page - at);
+    const struct ept_table *table = ept_table_of(ept, page);
+    const uint64_t bits = entry_access_bits(access) & entry_full_bits(slots[0]);
+    struct ept_sum before, behind;
+
+    /* At a glance: the entries that are the likeliest to differ, if they are none of the part. */
+    if ((at && (slots[at - 1] & ENTRY_ACCESS) != bits) ||
+        (end < EPT_ENTRIES && (slots[end] & ENTRY_ACCESS) != bits) ||
+        ((table->hint < at || table->hint >= end) && (slots[table->hint] & ENTRY_ACCESS) != bits))
+        return false;
+    before = ept_sum(slots, at);
+    behind = ept_sum(&slots[end], EPT_ENTRIES - end);
+    if (((before.any | behind.any) & ENTRY_ACCESS) != bits ||
+        (before.all & behind.all & ENTRY_ACCESS & bits) != bits)
+        return false;
+    return ept_merge_as(ept, page, 2, access);
+}
+
 /* Whether a table can be merged at all, to keep its rights. */
 static bool mergeable(const struct ept_table *table)
 {

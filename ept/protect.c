@@ -7,6 +7,10 @@
  */
 #include "ept/table.h"
 
+enum {
+    LARGER_PART = EPT_ENTRIES / 2, /* of a page table: to look at the rest is cheaper than at it */
+};
+
 enum edge {
     EDGE_DIR = 1,   /* a 1 GiB leaf must be split */
     EDGE_TABLE = 2, /* a 2 MiB leaf must be split */
@@ -162,6 +166,14 @@ static uint64_t leaves_2m(const volatile uint64_t *slots, uint64_t page, uint64_
     return count;
 }
 
+/* Let a large leaf say what pages of one page table are to have, where all its others have it. */
+static inline bool merge_run(struct ept *ept, uint64_t page, uint64_t pages, unsigned access)
+{
+    if (pages == PAGES_2M)
+        return ept_merge_as(ept, page, 2, access);
+    return pages >= LARGER_PART && ept_merge_rest(ept, page, pages, access);
+}
+
 /*
  * Change [first, end), of which all is mapped and no large leaf lies across an edge but unchanged,
  * under one page directory. Returns whether a page table that is wholly in it could not be merged.
@@ -182,7 +194,7 @@ static bool protect_dir(struct ept *ept, uint64_t first, uint64_t end, unsigned 
             page = ((page >> PAGES_2M_SHIFT) + count) << PAGES_2M_SHIFT;
             continue;
         }
-        if (run < PAGES_2M || !ept_merge_as(ept, page, 2, access)) {
+        if (!merge_run(ept, page, run, access)) {
             kept |= run == PAGES_2M;
             protect_run(ept, ept_slot_4k(ept, page), run, 1, want);
         }
@@ -269,6 +281,10 @@ static inline bool protect_part(struct ept *ept, uint64_t page, uint64_t pages, 
     if (!(table[at] & ENTRY_LEAF) || (ept_table_of(ept, page)->mapped != EPT_ENTRIES &&
                                       !(ept_sum(&table[at], pages).all & ENTRY_LEAF)))
         return false;
+    if (merge_run(ept, page, pages, access)) {
+        ept_settle_dir(ept, page);
+        return true;
+    }
     protect_run(ept, &table[at], pages, 1, entry_access_bits(access));
     ept_views_changed(ept, page, pages);
     settle_table(ept, page);

@@ -348,4 +348,10 @@ void ept_merge_uniform_dir(struct ept *ept, uint64_t page);
  */
 bool ept_merge_as(struct ept *ept, uint64_t page, unsigned level, unsigned access);
 
+/*
+ * The same for the page table over page where pages pages from there on, at least one and not all,
+ * are to get access and all others of the table have it; false if they have not.
+ */
+bool ept_merge_rest(struct ept *ept, uint64_t page, uint64_t pages, unsigned access);
+
 #endif

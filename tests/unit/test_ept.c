@@ -333,6 +333,44 @@ static void test_merge_range(void **state)
     world_close();
 }
 
+/* The greater part of a table, whose rest has the access already: one store, unless it has not. */
+static void test_merge_rest(void **state)
+{
+    static const unsigned kept[] = {0, 1, 200, 510, 511};
+
+    (void)state;
+    map_ram(&modern, 64 * MIB);
+    ok(ept_protect(EPT, 0, 1, EPT_ACCESS_R));
+    ok(ept_protect(EPT, 511 * PAGE, 1, EPT_ACCESS_R));
+    world->recording = true;
+    ok(ept_protect(EPT, PAGE, 510, EPT_ACCESS_R));
+    assert_int_equal(world->store_count, 1);
+    world->recording = false;
+    assert_true(owed());
+    assert_int_equal(at(0).level, 2);
+    assert_int_equal(at(0).access, EPT_ACCESS_R);
+    /* With its neighbour, as part of a longer range. */
+    ok(ept_unprotect(EPT, PAGE, 511));
+    ok(ept_protect(EPT, PAGE, 511 + 512 + 7, EPT_ACCESS_R));
+    assert_int_equal(at(0).level, 2);
+    assert_int_equal(at(512 * PAGE).level, 2);
+    assert_int_equal(at(1024 * PAGE).level, 1);
+    for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        const uint64_t page = 2 * MIB + kept[i] * PAGE;
+        const unsigned first = kept[i] < 256 ? kept[i] + 1 : 0;
+        const unsigned pages = kept[i] < 256 ? 511 - kept[i] : kept[i];
+
+        ok(ept_protect(EPT, 2 * MIB, 512, EPT_ACCESS_R));
+        ok(ept_unprotect(EPT, page, 1));
+        ok(ept_protect(EPT, 2 * MIB + first * PAGE, pages, EPT_ACCESS_NONE));
+        assert_int_equal(at(page).level, 1);
+        assert_int_equal(at(page).access, EPT_ACCESS_RWX);
+        assert_int_equal(at(2 * MIB + first * PAGE).access, EPT_ACCESS_NONE);
+    }
+    world_check_bookkeeping();
+    world_close();
+}
+
 /* Flags that a CPU has set survive a split and a merge, also when they are set at the last moment.
  */
 static void set_dirty_late(struct world *w, volatile uint64_t *slot)
@@ -480,14 +518,23 @@ static void test_memory_pressure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_init),          cmocka_unit_test(test_map_sizes),
-        cmocka_unit_test(test_map_errors),    cmocka_unit_test(test_unmap),
-        cmocka_unit_test(test_unmap_large),   cmocka_unit_test(test_merge_dir),
-        cmocka_unit_test(test_protect_edges), cmocka_unit_test(test_protect_errors),
-        cmocka_unit_test(test_rights),        cmocka_unit_test(test_merge_single),
-        cmocka_unit_test(test_merge_range),   cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_fault),         cmocka_unit_test(test_nx_huge),
-        cmocka_unit_test(test_allows),        cmocka_unit_test(test_memory_pressure),
+        cmocka_unit_test(test_init),
+        cmocka_unit_test(test_map_sizes),
+        cmocka_unit_test(test_map_errors),
+        cmocka_unit_test(test_unmap),
+        cmocka_unit_test(test_unmap_large),
+        cmocka_unit_test(test_merge_dir),
+        cmocka_unit_test(test_protect_edges),
+        cmocka_unit_test(test_protect_errors),
+        cmocka_unit_test(test_rights),
+        cmocka_unit_test(test_merge_single),
+        cmocka_unit_test(test_merge_range),
+        cmocka_unit_test(test_merge_rest),
+        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_fault),
+        cmocka_unit_test(test_nx_huge),
+        cmocka_unit_test(test_allows),
+        cmocka_unit_test(test_memory_pressure),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
