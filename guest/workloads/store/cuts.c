@@ -7,6 +7,7 @@
 enum {
     WRITES_PER_TRANSACTION = 24, /* room for the recording, on average */
     WRITES_EXTRA = 4096,
+    TWICE = 4,     /* in one recovery of so many the power fails again */
     SURVIVALS = 4, /* what of the unflushed writes survives: nothing, all, or (two of four) some */
 };
 
@@ -155,7 +156,7 @@ static bool cut(struct cuts *cuts, size_t flushed, size_t writes)
             writes, cuts->recording.count, cuts->reached ? cuts->reached - 1 : 0);
         return false;
     }
-    if (!restarted)
+    if (!restarted || random_below(&cuts->random, TWICE) != 0)
         return true;
     /* The same disk once more. */
     memcpy(cuts->trial.data, cuts->durable.data, disk_bytes(cuts));
@@ -185,11 +186,10 @@ static bool cut_everywhere(struct cuts *cuts)
     for (size_t i = 0; i <= cuts->recording.count; i++) {
         while (cuts->reached < cuts->milestone_count && cuts->milestones[cuts->reached].writes <= i)
             reach(cuts);
-        if (i == cuts->recording.count || cuts->recording.writes[i].sector != RECORDED_FLUSH) {
-            if (!cut(cuts, flushed, i))
-                return false;
+        if (!cut(cuts, flushed, i))
+            return false;
+        if (i == cuts->recording.count || cuts->recording.writes[i].sector != RECORDED_FLUSH)
             continue;
-        }
         survive(cuts, &cuts->durable, cuts->recording.writes, flushed, i, 1);
         flushed = i;
     }
