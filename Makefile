@@ -72,6 +72,9 @@ $(BUILD)/hv/vmx/entry.asm.o: vmx/entry_offsets.inc
 include boot/boot.mk
 include guest/guest.mk
 
+# The same workloads for Linux: $(BUILD)/linux/NAME.
+include guest/linux/linux.mk
+
 # Guests of the boot tests: tests/boot/NAME/GUEST.c is $(BUILD)/tests/boot/NAME/GUEST.elf.
 TEST_GUEST_C := $(sort $(wildcard tests/boot/*/*.c tests/hostile/*/*.c))
 TEST_GUEST_ELF := $(TEST_GUEST_C:%.c=$(BUILD)/%.elf)
@@ -193,6 +196,7 @@ help:
 #> make test-boot     the second half of it
 #> make test-matrix   the contract on each CPU model of Bochs, as the table that the README has
 #> make image         build/trapline.img, a disk image for a USB stick
+#> make linux         the portable workloads as programs of Linux: build/linux/NAME, .../asan, .../tsan
 #> make guest NAME=x  build a guest: guest/workloads/x, or the C file x
 #> make               build the hypervisor, the loader and the guests
 #> make setup         install the Debian packages that are missing (the targets above do it, too)

@@ -4,7 +4,7 @@
 #include <trapline/string.h>
 #include <trapline/time.h>
 
-#include "guest/runtime/region_lock.h"
+#include "guest/runtime/region_shootdown.h"
 
 enum {
     WINDOW_TABLES = 2,  /* page directories of the array: 2 GiB */

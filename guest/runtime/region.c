@@ -9,19 +9,13 @@
 #include <trapline/stdio.h>
 #include <trapline/string.h>
 #include <trapline/thread.h>
+#include <trapline/vm.h>
 
 #include "guest/runtime/cpu.h"
 #include "guest/runtime/runtime.h"
 
 /* As in region_calls.asm. */
 _Static_assert(offsetof(struct region, ept_pages) == 24, "REGION_EPT_PAGES");
-
-const char *region_mechanism_name(enum region_mechanism mechanism)
-{
-    static const char *const names[REGION_MECHANISMS] = {"ept", "pt", "key"};
-
-    return mechanism < REGION_MECHANISMS ? names[mechanism] : "unknown";
-}
 
 static bool has_nx(void)
 {
@@ -35,7 +29,7 @@ static int prepare(enum region_mechanism mechanism)
 
     if (mechanism == REGION_EPT)
         return 0;
-    if (!has_nx())
+    if (!has_nx() || mechanism == REGION_MPROTECT || mechanism == REGION_UFFD)
         return -TRAPLINE_EOPNOTSUPP;
     /* PKRU is each vCPU's own, and there is no setting that of another. */
     if (mechanism == REGION_KEY && (region_shared || !region_key_init()))

@@ -5,7 +5,8 @@
 #include <trapline/region.h>
 
 #include "guest/runtime/page_tables.h"
-#include "guest/runtime/region_lock.h"
+#include "guest/runtime/region_set.h"
+#include "guest/runtime/region_shootdown.h"
 
 /* What only the calls that are not inlined use. */
 struct region_state {
@@ -15,17 +16,6 @@ struct region_state {
     size_t table_pages;    /* that first_alias takes */
     uint8_t *home;         /* with keys: of each page, the key of its set; 0 = in none */
     struct region_set *sets;
-};
-
-struct region_set {
-    struct region_set *next;
-    struct region *region;
-    uint8_t key;     /* with keys: the pages' protection key */
-    unsigned access; /* with keys: what PKRU allows for it */
-    size_t strays;   /* with keys: pages that were protected singly since */
-    size_t count;
-    void **pages;      /* in the order they were given */
-    uint32_t *strayed; /* the strays, as page numbers in the region */
 };
 
 /* The window of aliases of page-table regions. */
@@ -117,13 +107,6 @@ static inline uint64_t region_update(uint64_t address, uint64_t clear, uint64_t 
 
 /* region_key.c: switch protection keys on; false where the CPU has none. */
 bool region_key_init(void);
-
-/* Give a new set its key, with all access; and take the key away. Returns 0 or -EAGAIN. */
-int region_key_set_begin(struct region_set *set);
-void region_key_set_end(struct region_set *set);
-
-/* region_set.c: set a set's access page by page. */
-int region_set_protn(struct region_set *set, unsigned access);
 
 /* A page is about to be protected singly: note that it leaves its set's key, if it has one. */
 TRAP_LEAN_HANDLER void region_key_stray(struct region *region, size_t index);

@@ -141,11 +141,14 @@ static int take_key(struct region_set *set)
     return -TRAPLINE_EAGAIN;
 }
 
-int region_key_set_begin(struct region_set *set)
+int region_set_begin(struct region_set *set)
 {
     struct region *const region = set->region;
-    int result = take_key(set);
+    int result;
 
+    if (region->mechanism != REGION_KEY)
+        return region_set_protn(set, region_rights(region));
+    result = take_key(set);
     if (result != 0)
         return result;
     set->access = ACCESS_RW;
@@ -160,11 +163,13 @@ int region_key_set_begin(struct region_set *set)
     return 0;
 }
 
-void region_key_set_end(struct region_set *set)
+void region_set_end(struct region_set *set)
 {
     struct region_flush flush = region_flush_begin(set->count);
 
-    region_set_prot(set, ACCESS_RW);
+    region_set_prot(set, region_rights(set->region));
+    if (set->region->mechanism != REGION_KEY)
+        return;
     for (size_t i = 0; i < set->count; i++) {
         const uint64_t page = (uint64_t)set->pages[i];
 

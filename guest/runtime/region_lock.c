@@ -5,7 +5,9 @@
 
 #include <stdatomic.h>
 
-#include "guest/runtime/vcpu.h"
+#include <trapline/thread.h>
+
+#include "guest/runtime/park.h"
 
 enum {
     NOBODY = UINT32_MAX,
@@ -32,16 +34,16 @@ static void wait_for_lock(unsigned self)
     while (!atomic_compare_exchange_weak(&owner, &expected, self)) {
         __builtin_ia32_pause();
         if (++spins % SPINS == 0)
-            napped |= hypercall2(TRAPLINE_HC_PARK, NAP_TICKS, 0) == 1;
+            napped |= vcpu_park(NAP_TICKS);
         expected = NOBODY;
     }
     if (napped)
-        hypercall2(TRAPLINE_HC_UNPARK, self, 0);
+        vcpu_unpark(self);
 }
 
 TRAP_LEAN_HANDLER void region_lock_shared(void)
 {
-    const unsigned self = vcpu_self()->index;
+    const unsigned self = own_index();
 
     if (atomic_load(&owner) == self)
         depth++;

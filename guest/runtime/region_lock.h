@@ -1,14 +1,10 @@
-/*
- * Regions over page tables in a guest of several vCPUs: one lock for all of them, and what the
- * other vCPUs have cached. In a guest of one vCPU both come to nothing.
- */
+/* One lock for all regions over page tables; with one vCPU it comes to nothing. */
 #ifndef GUEST_RUNTIME_REGION_LOCK_H
 #define GUEST_RUNTIME_REGION_LOCK_H
 
 #include <stdbool.h>
 
-#include <trapline/hypercall.h>
-#include <trapline/vm.h>
+#include <trapline/home.h>
 
 /* The guest has several vCPUs. */
 extern bool region_shared;
@@ -33,16 +29,6 @@ static inline void region_unlock(void)
 {
     if (__builtin_expect(region_shared, 0))
         region_unlock_shared();
-}
-
-/*
- * No vCPU but this one goes on with a translation of before. By a hypercall, which reaches those
- * with interrupts off, in handlers, too, and sends nothing to those that do not run.
- */
-static inline void region_flush_others(void)
-{
-    if (__builtin_expect(region_shared, 0))
-        hypercall2(TRAPLINE_HC_SHOOTDOWN, 0, 0);
 }
 
 #endif

@@ -68,8 +68,7 @@ int region_set_create(struct region_set **set, struct region *region, void *cons
     for (size_t i = 0; i < count && result == 0; i++)
         result = taken(region, pages, i) ? -TRAPLINE_EINVAL : 0;
     if (result == 0)
-        result = region->mechanism == REGION_KEY ? region_key_set_begin(made)
-                                                 : region_set_protn(made, region_rights(region));
+        result = region_set_begin(made);
     if (result == 0) {
         made->next = region->state->sets;
         region->state->sets = made;
@@ -88,10 +87,7 @@ void region_set_destroy(struct region_set *set)
     struct region_set **link = &set->region->state->sets;
 
     region_lock();
-    if (set->region->mechanism == REGION_KEY)
-        region_key_set_end(set);
-    else
-        region_set_protn(set, region_rights(set->region));
+    region_set_end(set);
     while (*link != set)
         link = &(*link)->next;
     *link = set->next;

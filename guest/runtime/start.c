@@ -81,16 +81,3 @@ uint64_t tsc_hz(void)
 {
     return runtime_info.tsc_hz;
 }
-
-uint64_t ticks_to_ns(uint64_t count)
-{
-    const uint64_t hz = runtime_info.tsc_hz;
-    const uint64_t ns_per_second = 1000000000;
-
-    return hz ? count / hz * ns_per_second + count % hz * ns_per_second / hz : 0;
-}
-
-uint64_t ns(void)
-{
-    return ticks_to_ns(ticks());
-}

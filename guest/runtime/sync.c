@@ -4,9 +4,9 @@
  * does so first, then looks at the set and unparks. One of the two sees the other. A token of
  * UNPARK may be left over from an earlier wait, so every park is in a loop.
  */
-#include <trapline/hypercall.h>
 #include <trapline/thread.h>
 
+#include "guest/runtime/park.h"
 #include "guest/runtime/sync.h"
 
 enum {
@@ -19,16 +19,6 @@ enum mutex_state {
     MUTEX_LOCKED,
     MUTEX_CONTENDED, /* locked, and the set of waiters may not be empty */
 };
-
-static void park(void)
-{
-    hypercall2(TRAPLINE_HC_PARK, 0, 0);
-}
-
-static void unpark(unsigned vcpu)
-{
-    hypercall2(TRAPLINE_HC_UNPARK, vcpu, 0);
-}
 
 static unsigned own_bit(void)
 {
@@ -44,7 +34,7 @@ void sync_wait_while(atomic_uint *word, unsigned value, atomic_uint *waiters)
     }
     atomic_fetch_or(waiters, own_bit());
     while (atomic_load(word) == value)
-        park();
+        vcpu_park(0);
     atomic_fetch_and(waiters, ~own_bit());
 }
 
@@ -53,7 +43,7 @@ void sync_wake_all(atomic_uint *waiters)
     unsigned left = atomic_load(waiters) ? atomic_exchange(waiters, 0) : 0;
 
     while (left) {
-        unpark((unsigned)__builtin_ctz(left));
+        vcpu_unpark((unsigned)__builtin_ctz(left));
         left &= left - 1;
     }
 }
@@ -86,7 +76,7 @@ void mutex_lock(struct mutex *mutex)
     }
     atomic_fetch_or(&mutex->waiters, own_bit());
     while (atomic_exchange(&mutex->state, MUTEX_CONTENDED) != MUTEX_FREE)
-        park();
+        vcpu_park(0);
     atomic_fetch_and(&mutex->waiters, ~own_bit());
 }
 
@@ -100,7 +90,7 @@ void mutex_unlock(struct mutex *mutex)
         const unsigned set = atomic_load(&mutex->waiters);
 
         if (set)
-            unpark(choose(set));
+            vcpu_unpark(choose(set));
     }
 }
 
@@ -113,7 +103,7 @@ void condition_wait(struct condition *condition, struct mutex *mutex)
     for (unsigned i = 0; i < LOCK_SPINS && atomic_load(&condition->waiters) & bit; i++)
         __builtin_ia32_pause();
     while (atomic_load(&condition->waiters) & bit)
-        park();
+        vcpu_park(0);
     mutex_lock(mutex);
 }
 
@@ -125,7 +115,7 @@ void condition_signal(struct condition *condition)
         const unsigned vcpu = choose(set);
 
         if (atomic_compare_exchange_weak(&condition->waiters, &set, set & ~(1u << vcpu))) {
-            unpark(vcpu);
+            vcpu_unpark(vcpu);
             return;
         }
     }

@@ -73,23 +73,6 @@ struct trapline_trap_area *trap_area(void)
     return &vcpu_self()->area;
 }
 
-const char *trapline_error_name(long error)
-{
-    switch (-error) {
-    case 0: return "no error";
-    case TRAPLINE_EPERM: return "EPERM";
-    case TRAPLINE_ENOENT: return "ENOENT";
-    case TRAPLINE_ENOMEM: return "ENOMEM";
-    case TRAPLINE_EAGAIN: return "EAGAIN";
-    case TRAPLINE_EFAULT: return "EFAULT";
-    case TRAPLINE_EEXIST: return "EEXIST";
-    case TRAPLINE_EINVAL: return "EINVAL";
-    case TRAPLINE_ENOSYS: return "ENOSYS";
-    case TRAPLINE_EOPNOTSUPP: return "EOPNOTSUPP";
-    default: return "unknown error";
-    }
-}
-
 void *alias_window(void)
 {
     return (void *)runtime_info.alias_base;

@@ -10,7 +10,7 @@
 
 #include "guest/runtime/cpu.h"
 #include "guest/runtime/page_tables.h"
-#include "guest/runtime/region_lock.h"
+#include "guest/runtime/region_shootdown.h"
 #include "guest/runtime/runtime.h"
 #include "guest/runtime/vcpu.h"
 

@@ -1,6 +1,7 @@
 /* Each vCPU's own structures: see vcpu.h. */
 #include "guest/runtime/vcpu.h"
 
+#include <trapline/hypercall.h>
 #include <trapline/process.h>
 #include <trapline/stdio.h>
 #include <trapline/thread.h>
@@ -12,7 +13,8 @@
 enum {
     SEL_TSS = 0x18, /* two slots */
     TSS_AVAILABLE = 0x89,
-    IST_SHIFT = 1, /* IST entries count from 1 */
+    IST_SHIFT = 1,      /* IST entries count from 1 */
+    RETURN_ADDRESS = 8, /* bytes below the stack's top, as if the function had been called */
 };
 
 #define GDT_CODE 0x00af9b000000ffffull /* 64-bit, CPL 0, accessed */
@@ -114,4 +116,32 @@ void vcpu_enter(struct vcpu_local *local)
                        "r"(SEL_TSS)
                      : "rax", "memory");
     write_msr(MSR_GS_BASE, (uint64_t)local);
+}
+
+struct thread_slot *thread_slot(unsigned vcpu)
+{
+    return &vcpu_local(vcpu)->thread;
+}
+
+static noreturn void vcpu_main(struct vcpu_local *local)
+{
+    vcpu_enter(local);
+    cpu_init_vectors();
+    interrupt_init();
+    trap_register();
+    thread_loop(&local->thread);
+}
+
+int vcpu_start(unsigned vcpu)
+{
+    struct vcpu_local *const local = vcpu_local(vcpu);
+
+    return (int)hypercall(TRAPLINE_HC_VCPU_START, vcpu, (uint64_t)vcpu_main,
+                          (uint64_t)local->stack_top - RETURN_ADDRESS, (uint64_t)local)
+        .rax;
+}
+
+int thread_doorbell(unsigned vcpu, unsigned vector)
+{
+    return (int)hypercall2(TRAPLINE_HC_DOORBELL, vcpu, vector);
 }

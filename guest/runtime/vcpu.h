@@ -11,10 +11,9 @@
 #include <stdint.h>
 
 #include <trapline/abi.h>
-#include <trapline/thread.h>
+#include "guest/runtime/thread.h"
 
 enum {
-    VCPUS_MAX = 32,
     VCPU_STACK = 64 * 1024,
     VCPU_EXCEPTION_STACK = 16 * 1024,
     VCPU_GDT_SLOTS = 8,
@@ -50,12 +49,7 @@ struct vcpu_local {
     uint64_t tss_rsp0;     /* address of the same in the TSS */
     uint32_t index;
     char label[VCPU_LABEL]; /* see vcpu_label() */
-    atomic_uint park_state; /* see thread.c */
-    atomic_uint thread_state;
-    atomic_uint joiners; /* a bit for each vCPU that waits for the end of the thread */
-    bool started;        /* VCPU_START was made */
-    thread_function *thread_function;
-    void *thread_argument;
+    struct thread_slot thread;
     char *stack_guard, *stack_bottom, *stack_top;
     char *exception_stack_top;
     uint64_t gdt[VCPU_GDT_SLOTS];

@@ -6,7 +6,11 @@
 #ifndef TRAPLINE_TESTS_SUITE_H
 #define TRAPLINE_TESTS_SUITE_H
 
+#if __STDC_HOSTED__
+#include <trapline/portable.h> /* a program of Linux */
+#else
 #include <trapline/trapline.h>
+#endif
 
 struct check {
     const char *name;

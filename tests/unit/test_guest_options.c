@@ -37,13 +37,6 @@ static const struct option options[] = {
      .help = "who protects"},
 };
 
-const char *region_mechanism_name(enum region_mechanism mechanism)
-{
-    static const char *const names[REGION_MECHANISMS] = {"ept", "pt", "key"};
-
-    return names[mechanism];
-}
-
 static bool take(const char *first, const char *second)
 {
     char *argv[] = {(char *)"test", (char *)first, (char *)second, NULL};

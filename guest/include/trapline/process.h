@@ -4,7 +4,7 @@
 
 #include <stdnoreturn.h>
 
-#include <trapline/abi.h>
+#include <trapline/info.h>
 
 enum {
     EXIT_SUCCESS = 0,
@@ -27,11 +27,5 @@ noreturn void assert_failed(const char *condition, const char *file, int line);
 #else
 #define assert(condition) ((condition) ? (void)0 : assert_failed(#condition, __FILE__, __LINE__))
 #endif
-
-/* What the hypervisor told the guest at its start. */
-const struct trapline_info *guest_info(void);
-
-/* Fill in what the hypervisor counted for this guest so far. Returns 0 or -EFAULT. */
-int stats(struct trapline_stats *counts);
 
 #endif

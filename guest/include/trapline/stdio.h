@@ -12,9 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-enum {
-    CONSOLE_PIECE = 512,
-};
+#include <trapline/console.h>
 
 int printf(const char *restrict format, ...) __attribute__((format(printf, 1, 2)));
 int vprintf(const char *restrict format, va_list args);
@@ -23,8 +21,5 @@ int snprintf(char *restrict buffer, size_t size, const char *restrict format, ..
 int vsnprintf(char *restrict buffer, size_t size, const char *restrict format, va_list args);
 int puts(const char *text);
 int putchar(int c);
-
-/* Write bytes to the console as they are. */
-void console_write(const char *text, size_t bytes);
 
 #endif

@@ -1,0 +1,2 @@
+/* What the runtime's sources that both homes have know of regions. */
+#include "guest/linux/region.h"

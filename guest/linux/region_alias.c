@@ -1,0 +1,111 @@
+/* MAP2 on Linux: more mappings of a region's memory, in its window. */
+#include <sys/mman.h>
+
+#include "guest/linux/region.h"
+
+/* Whether pages from alias on are in the window. */
+static bool in_window(const struct region *region, uint64_t alias, size_t pages)
+{
+    const uint64_t base = region_slot_address(region, region_window_slot(region));
+    const size_t most = region->state->window;
+
+    return alias % TRAPLINE_PAGE_SIZE == 0 && pages > 0 && alias >= base &&
+           (alias - base) / TRAPLINE_PAGE_SIZE < most &&
+           pages <= most - (alias - base) / TRAPLINE_PAGE_SIZE;
+}
+
+/* Nothing is at these slots of the window any more. */
+static int close_slots(struct region *region, size_t slot, size_t pages)
+{
+    return mmap((void *)region_slot_address(region, slot), pages * TRAPLINE_PAGE_SIZE, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED
+               ? -TRAPLINE_ENOMEM
+               : 0;
+}
+
+static int map_slots(struct region *region, size_t page, size_t pages, size_t slot, unsigned access)
+{
+    struct region_state *const state = region->state;
+    const unsigned full = access & region_rights(region);
+    int result = 0;
+
+    if (mmap((void *)region_slot_address(region, slot), pages * TRAPLINE_PAGE_SIZE, PROT_NONE,
+             MAP_SHARED | MAP_FIXED, state->memory,
+             (off_t)(page * TRAPLINE_PAGE_SIZE)) == MAP_FAILED)
+        return -TRAPLINE_ENOMEM;
+    for (size_t i = 0; i < pages; i++)
+        state->slots[slot + i] = (struct slot){.full = (uint8_t)full,
+                                               .access = (uint8_t)full,
+                                               .actual = TRAPLINE_NONE,
+                                               .mapped = true,
+                                               .page = (uint32_t)(page + i)};
+    result = region_dirty_mapped(region, slot, pages);
+    if (result == 0)
+        result = region_apply(region, slot, pages);
+    if (result != 0) {
+        for (size_t i = 0; i < pages; i++)
+            state->slots[slot + i] = (struct slot){.mapped = false};
+        close_slots(region, slot, pages);
+        return result;
+    }
+    state->aliases += pages;
+    if (state->window_used < slot - region_window_slot(region) + pages)
+        state->window_used = slot - region_window_slot(region) + pages;
+    return 0;
+}
+
+static int map2(struct region *region, uint64_t page, size_t pages, uint64_t alias, unsigned access)
+{
+    const size_t slot = region_slot(region, alias);
+    const int result = region_check_own(region, page, pages);
+
+    if (result != 0)
+        return result;
+    if (!in_window(region, alias, pages) || !(access & TRAPLINE_READ) ||
+        (access & ~(unsigned)ACCESS_ALL))
+        return -TRAPLINE_EINVAL;
+    for (size_t i = 0; i < pages; i++)
+        if (region->state->slots[slot + i].mapped)
+            return -TRAPLINE_EEXIST;
+    return map_slots(region, region_slot(region, page), pages, slot, access);
+}
+
+int region_map2_range(struct region *region, void *page, size_t pages, void *alias, unsigned access)
+{
+    int result;
+
+    region_lock();
+    result = map2(region, (uint64_t)page, pages, (uint64_t)alias, access);
+    region_unlock();
+    return result;
+}
+
+static int unmap2(struct region *region, uint64_t alias, size_t pages)
+{
+    const size_t slot = region_slot(region, alias);
+    int result;
+
+    if (!in_window(region, alias, pages))
+        return -TRAPLINE_EINVAL;
+    result = region_check(region, alias, pages);
+    if (result == 0)
+        result = region_dirty_unmapping(region, slot, pages);
+    if (result == 0)
+        result = close_slots(region, slot, pages);
+    if (result != 0)
+        return result;
+    for (size_t i = 0; i < pages; i++)
+        region->state->slots[slot + i] = (struct slot){.mapped = false};
+    region->state->aliases -= pages;
+    return 0;
+}
+
+int region_unmap2_range(struct region *region, void *alias, size_t pages)
+{
+    int result;
+
+    region_lock();
+    result = unmap2(region, (uint64_t)alias, pages);
+    region_unlock();
+    return result;
+}
