@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "guest/linux/linux.h"
+#include "guest/linux/region_uffd.h"
 
 enum {
     WINDOW_LEAST = 512, /* pages */
@@ -63,7 +64,7 @@ static int map_memory(struct region *region)
                                         .actual = (uint8_t)rights,
                                         .mapped = true,
                                         .page = (uint32_t)i};
-    return 0;
+    return region->mechanism != REGION_UFFD || region_uffd_create(region) ? 0 : -TRAPLINE_ENOMEM;
 }
 
 static int fill_region(struct region *region, size_t align)
@@ -84,8 +85,15 @@ static int fill_region(struct region *region, size_t align)
 
 static int prepare(enum region_mechanism mechanism)
 {
+    bool good = mechanism == REGION_MPROTECT;
+
     region_lock_init();
-    return mechanism == REGION_MPROTECT ? 0 : -TRAPLINE_EOPNOTSUPP;
+    if (mechanism == REGION_UFFD) {
+        region_lock();
+        good = region_uffd_begin();
+        region_unlock();
+    }
+    return good ? 0 : -TRAPLINE_EOPNOTSUPP;
 }
 
 int region_create(struct region **region, size_t pages, size_t align,

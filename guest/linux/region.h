@@ -34,6 +34,7 @@ struct region_state {
     size_t window_used;  /* no alias lies there or behind */
     size_t aliases;
     size_t tracked;       /* pages whose writes DIRTY reports */
+    bool is_held;         /* nobody may write for the moment: see dirty_soft.c */
     struct slot *slots;   /* of pages + 1 + window pages */
     uint64_t *is_tracked; /* a bit for each page */
     uint64_t *is_dirty;   /* written since DIRTY reported it; only of pages that are tracked */

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include "guest/linux/region_dirty.h"
+#include "guest/linux/region_uffd.h"
 
 /* What an access to a slot may do without a fault. */
 static unsigned allowed_now(const struct region *region, size_t slot)
@@ -13,16 +14,31 @@ static unsigned allowed_now(const struct region *region, size_t slot)
                                                      : at->access;
 }
 
-static int tell(struct region *region, size_t slot, size_t count, unsigned access)
+static int tell(const struct region *region, size_t slot, size_t count, unsigned access)
 {
     const int protection = (access & TRAPLINE_READ ? PROT_READ : 0) |
                            (access & TRAPLINE_WRITE ? PROT_WRITE : 0) |
                            (access & TRAPLINE_EXEC ? PROT_EXEC : 0);
 
+    if (region_uffd_has(region, slot))
+        return region_uffd_tell(region, slot, count, access);
     return mprotect((void *)region_slot_address(region, slot), count * TRAPLINE_PAGE_SIZE,
                     protection) == 0
                ? 0
                : -TRAPLINE_ENOMEM;
+}
+
+/* Where a run of slots ends that begins at slot and is to be told the same; slot: nothing is. */
+static size_t run_end(const struct region *region, size_t slot, size_t end)
+{
+    const struct slot *const slots = region->state->slots;
+    const unsigned access = allowed_now(region, slot), actual = slots[slot].actual;
+    const bool uffd = region_uffd_has(region, slot);
+
+    while (slot < end && slots[slot].actual != access && allowed_now(region, slot) == access &&
+           region_uffd_has(region, slot) == uffd && (!uffd || slots[slot].actual == actual))
+        slot++;
+    return slot;
 }
 
 int region_apply(struct region *region, size_t slot, size_t count)
@@ -32,10 +48,8 @@ int region_apply(struct region *region, size_t slot, size_t count)
 
     while (slot < end) {
         const unsigned access = allowed_now(region, slot);
-        size_t next = slot;
+        const size_t next = run_end(region, slot, end);
 
-        while (next < end && slots[next].actual != access && allowed_now(region, next) == access)
-            next++;
         if (next == slot) { /* it is so already */
             slot++;
             continue;
@@ -48,24 +62,35 @@ int region_apply(struct region *region, size_t slot, size_t count)
     return 0;
 }
 
+static enum region_fault judge(struct region *region, size_t slot, unsigned kind, bool is_sigbus)
+{
+    const struct slot *const at = &region->state->slots[slot];
+    bool good = true;
+
+    if (!at->mapped)
+        return REGION_FAULT_FOREIGN;
+    if (kind & ~(unsigned)at->access)
+        return REGION_FAULT_FORBIDDEN;
+    if (is_sigbus != region_uffd_has(region, slot))
+        return REGION_FAULT_FOREIGN;
+    if (kind == TRAPLINE_WRITE)
+        region_written(region, at->page);
+    if (at->actual != allowed_now(region, slot))
+        good = region_apply(region, slot, 1) == 0;
+    else if (is_sigbus)
+        good = region_uffd_resolve(region, slot);
+    return good ? REGION_FAULT_RETRY : REGION_FAULT_FOREIGN;
+}
+
 enum region_fault region_fault(uint64_t address, unsigned kind, bool is_sigbus)
 {
-    enum region_fault result = REGION_FAULT_FORBIDDEN;
+    enum region_fault result = REGION_FAULT_FOREIGN;
     struct region *region;
 
     region_lock();
     region = region_find(address);
-    if (!region || is_sigbus || !region->state->slots[region_slot(region, address)].mapped) {
-        result = REGION_FAULT_FOREIGN;
-    } else {
-        const size_t slot = region_slot(region, address);
-
-        if (!(kind & ~(unsigned)region->state->slots[slot].access)) {
-            if (kind == TRAPLINE_WRITE)
-                region_written(region, region->state->slots[slot].page);
-            result = region_apply(region, slot, 1) == 0 ? REGION_FAULT_RETRY : REGION_FAULT_FOREIGN;
-        }
-    }
+    if (region)
+        result = judge(region, region_slot(region, address), kind, is_sigbus);
     region_unlock();
     return result;
 }

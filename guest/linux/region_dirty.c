@@ -11,7 +11,7 @@
 
 const struct dirty_way dirty_protect = {.name = "protect"};
 
-static const struct dirty_way *const ways[] = {&dirty_protect};
+static const struct dirty_way *const ways[] = {&dirty_scan, &dirty_soft, &dirty_protect};
 static const struct dirty_way *chosen;
 
 static bool works(const struct dirty_way *way)
@@ -33,18 +33,22 @@ static void choose(void)
     }
 }
 
+/* A mapping has one userfaultfd, and that of REGION_UFFD is another than the one for scans. */
 const struct dirty_way *dirty_way_of(const struct region *region)
 {
-    (void)region;
     if (!chosen)
         choose();
-    return chosen;
+    return region->mechanism == REGION_UFFD && chosen == &dirty_scan ? &dirty_protect : chosen;
 }
 
 bool region_write_is_awaited(const struct region *region, size_t page)
 {
-    return region->state->tracked && bit_is_set(region->state->is_tracked, page) &&
-           !bit_is_set(region->state->is_dirty, page) && !dirty_way_of(region)->harvest;
+    const struct region_state *const state = region->state;
+
+    if (state->tracked == 0)
+        return false;
+    return state->is_held || (bit_is_set(state->is_tracked, page) &&
+                              !bit_is_set(state->is_dirty, page) && !dirty_way_of(region)->harvest);
 }
 
 void region_written(struct region *region, size_t page)
@@ -83,7 +87,7 @@ int region_dirty_unmapping(struct region *region, size_t slot, size_t pages)
     return way && way->harvest ? way->harvest(region, slot, pages) : 0;
 }
 
-/* Note all writes to pages, through whichever address. */
+/* Note all writes to pages so far, through whichever address. */
 static int harvest(struct region *region, size_t page, size_t pages)
 {
     const struct dirty_way *const way = dirty_way_of(region);
@@ -91,7 +95,7 @@ static int harvest(struct region *region, size_t page, size_t pages)
 
     if (!way->harvest)
         return 0;
-    if (region->state->aliases)
+    if (region->state->aliases && !way->of_all)
         result = way->harvest(region, region_window_slot(region), region->state->window_used);
     return result == 0 ? way->harvest(region, page, pages) : result;
 }
@@ -102,7 +106,7 @@ static int start_tracking(struct region *region, size_t page, size_t pages)
     const struct dirty_way *const way = dirty_way_of(region);
     int result = 0;
 
-    if (way->arm)
+    if (way->arm && state->tracked == 0)
         result = way->arm(region);
     if (result == 0)
         result = harvest(region, page, pages);

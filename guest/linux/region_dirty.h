@@ -14,7 +14,7 @@ struct dirty_way {
     /* Find out whether it works in this process, at the first use; NULL: it does. */
     bool (*begin)(void);
 
-    /* Before pages of the region are tracked; NULL: there is nothing to do. */
+    /* Before the first page of a region is tracked; NULL: there is nothing to do. */
     int (*arm)(struct region *region);
 
     /* Slots of the window got new mappings, which nobody uses yet; may be NULL. */
@@ -22,10 +22,10 @@ struct dirty_way {
 
     /* Call region_written() for the pages of the slots that were written since the last time. */
     int (*harvest)(struct region *region, size_t slot, size_t count);
+    bool of_all; /* one harvest is of all slots of all regions */
 };
 
-/* By the faults of writes. */
-extern const struct dirty_way dirty_protect;
+extern const struct dirty_way dirty_scan, dirty_soft, dirty_protect;
 
 /* The way for a region. */
 const struct dirty_way *dirty_way_of(const struct region *region);

@@ -324,7 +324,7 @@ static void run_sets(void)
 
 void bench_regions(void)
 {
-    for (enum region_mechanism mechanism = REGION_EPT; mechanism < REGION_MECHANISMS; mechanism++) {
+    for (enum region_mechanism mechanism = REGION_EPT; mechanism <= REGION_KEY; mechanism++) {
         mode = region_mechanism_name(mechanism);
         if (!open_region(mechanism, REGION_PAGES)) {
             if (bench_wanted(mode))

@@ -1,0 +1,137 @@
+/*
+ * DIRTY by soft-dirty flags (CONFIG_MEM_SOFT_DIRTY; see the kernel's
+ * Documentation/admin-guide/mm/soft-dirty.rst). There is no reading a flag and clearing it in one:
+ * all are cleared at once, those of the whole process, so that all regions are harvested with each
+ * other, and nobody writes meanwhile.
+ */
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "guest/linux/region_dirty.h"
+
+enum {
+    ENTRIES = 128, /* read at a time */
+};
+
+#define PAGEMAP_SOFT_DIRTY (1ull << 55)
+
+static int pagemap = -1, clear_refs = -1;
+
+/* Read the entries of pages from address on. */
+static bool read_entries(uint64_t address, uint64_t *entries, size_t count)
+{
+    const size_t bytes = count * sizeof(*entries);
+    const off_t offset = (off_t)(address / TRAPLINE_PAGE_SIZE * sizeof(*entries));
+
+    return pread(pagemap, entries, bytes, offset) == (ssize_t)bytes;
+}
+
+static bool clear_all(void)
+{
+    return pwrite(clear_refs, "4", 1, 0) == 1;
+}
+
+/* A kernel without them takes the "4" and does nothing. */
+static bool try_page(volatile char *page)
+{
+    uint64_t clean, written;
+
+    *page = 1;
+    if (!clear_all() || !read_entries((uint64_t)page, &clean, 1))
+        return false;
+    *page = 2;
+    return read_entries((uint64_t)page, &written, 1) && !(clean & PAGEMAP_SOFT_DIRTY) &&
+           (written & PAGEMAP_SOFT_DIRTY);
+}
+
+static bool begin(void)
+{
+    void *const page =
+        mmap(NULL, TRAPLINE_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    bool good = false;
+
+    pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    clear_refs = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+    if (page != MAP_FAILED) {
+        good = pagemap >= 0 && clear_refs >= 0 && try_page(page);
+        munmap(page, TRAPLINE_PAGE_SIZE);
+    }
+    if (!good) {
+        close(pagemap);
+        close(clear_refs);
+    }
+    return good;
+}
+
+/* Slots that there are anything at: the pages, the gap, and the window as far as it was used. */
+static size_t used_slots(const struct region *region)
+{
+    return region_window_slot(region) + region->state->window_used;
+}
+
+static int read_region(struct region *region)
+{
+    const size_t end = used_slots(region);
+    uint64_t entries[ENTRIES];
+
+    for (size_t slot = 0; slot < end; slot += ENTRIES) {
+        const size_t count = end - slot < ENTRIES ? end - slot : ENTRIES;
+
+        if (!read_entries(region_slot_address(region, slot), entries, count))
+            return -TRAPLINE_ENOMEM;
+        for (size_t i = 0; i < count; i++)
+            if ((entries[i] & PAGEMAP_SOFT_DIRTY) && region->state->slots[slot + i].mapped)
+                region_written(region, region->state->slots[slot + i].page);
+    }
+    return 0;
+}
+
+/* Who writes to a region whose writes are held meets a fault, and waits for the lock in it. */
+static int hold_writes(struct region *region, bool hold)
+{
+    region->state->is_held = hold;
+    return region_apply(region, 0, used_slots(region));
+}
+
+static int harvest_held(void)
+{
+    int result = 0;
+
+    for (struct region *region = region_first; region && result == 0; region = region->state->next)
+        if (region->state->tracked)
+            result = hold_writes(region, true);
+    for (struct region *region = region_first; region && result == 0; region = region->state->next)
+        if (region->state->tracked)
+            result = read_region(region);
+    return result != 0 || clear_all() ? result : -TRAPLINE_ENOMEM;
+}
+
+static int harvest(struct region *unused, size_t slot, size_t count)
+{
+    int result;
+
+    (void)unused, (void)slot, (void)count;
+    result = harvest_held();
+    for (struct region *region = region_first; region; region = region->state->next)
+        if (region->state->is_held && hold_writes(region, false) != 0)
+            result = -TRAPLINE_ENOMEM;
+    return result;
+}
+
+/* A new mapping looks as if all of it had been written. */
+static int mapped(struct region *region, size_t slot, size_t count)
+{
+    struct slot *const slots = &region->state->slots[slot];
+    int result;
+
+    for (size_t i = 0; i < count; i++)
+        slots[i].mapped = false;
+    result = harvest(region, slot, count);
+    for (size_t i = 0; i < count; i++)
+        slots[i].mapped = true;
+    return result;
+}
+
+const struct dirty_way dirty_soft = {
+    .name = "soft", .begin = begin, .mapped = mapped, .harvest = harvest, .of_all = true};
