@@ -153,13 +153,16 @@ image: setup
 	@$(MAKE) parts
 	@tools/mkimage $(BUILD)/trapline.img
 
+# Of the programs for Linux the tests need all or, where ONLY names others, none.
+TEST_LINUX := $(if $(filter unit/% model/% tools/% boot/% hostile/%,$(ONLY)),,linux)
+
 test: setup
-	@$(MAKE) test-parts unit-programs
-	@tests/run unit model tools boot
+	@$(MAKE) test-parts unit-programs $(TEST_LINUX)
+	@tests/run unit model tools linux boot
 
 test-unit: setup
-	@$(MAKE) unit-programs
-	@tests/run unit model tools
+	@$(MAKE) unit-programs $(TEST_LINUX)
+	@tests/run unit model tools linux
 
 test-boot: setup
 	@$(MAKE) test-parts
@@ -191,7 +194,7 @@ help:
 
 #> make run           build, boot in an emulator, show the guest's console; results in build/run/
 #> make bench         the microbenchmarks of several vCPUs, CPUS of them (4): shootdowns, doorbells
-#> make test          unit tests and models on this host, boot tests in the emulator
+#> make test          unit tests, models and workloads on this host, boot tests in the emulator
 #> make test-unit     the first half of it
 #> make test-boot     the second half of it
 #> make test-matrix   the contract on each CPU model of Bochs, as the table that the README has

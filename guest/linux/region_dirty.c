@@ -11,6 +11,11 @@
 
 const struct dirty_way dirty_protect = {.name = "protect"};
 
+enum {
+    EXIT_LACKING =
+        77, /* the machine lacks what was asked for; as tests/harness/linux.py knows it */
+};
+
 static const struct dirty_way *const ways[] = {&dirty_scan, &dirty_soft, &dirty_protect};
 static const struct dirty_way *chosen;
 
@@ -23,14 +28,20 @@ static bool works(const struct dirty_way *way)
 static void choose(void)
 {
     const char *const name = getenv("TRAPLINE_DIRTY");
+    bool known = !name;
 
-    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]) && !chosen; i++)
-        if ((!name || strcmp(name, ways[i]->name) == 0) && works(ways[i]))
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]) && !chosen; i++) {
+        if (name && strcmp(name, ways[i]->name) != 0)
+            continue;
+        known = true;
+        if (works(ways[i]))
             chosen = ways[i];
-    if (!chosen) {
-        fprintf(stderr, "TRAPLINE_DIRTY=%s: the kernel or this program knows no such way\n", name);
-        exit(EXIT_FAILURE);
     }
+    if (chosen)
+        return;
+    fprintf(stderr, "TRAPLINE_DIRTY=%s: %s\n", name,
+            known ? "this kernel cannot do it" : "scan, soft or protect is wanted");
+    exit(known ? EXIT_LACKING : EXIT_FAILURE);
 }
 
 /* A mapping has one userfaultfd, and that of REGION_UFFD is another than the one for scans. */
