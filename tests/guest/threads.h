@@ -25,7 +25,11 @@ static inline void threads_join(void)
 /* Give way to others for some time. */
 static inline void nap(void)
 {
+#if __STDC_HOSTED__
+    thread_park(NAP_TICKS);
+#else
     hypercall2(TRAPLINE_HC_PARK, NAP_TICKS, 0);
+#endif
 }
 
 #define WAIT_UNTIL(condition)                                                                      \

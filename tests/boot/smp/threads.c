@@ -1,4 +1,6 @@
 /* Threads on vCPUs of one guest: starting, parking, locks, meetings, memory, and TRAP on all. */
+#include <trapline/portable.h>
+
 #include "threads.h"
 
 enum {
@@ -45,6 +47,7 @@ static void check_start(void)
     }
 }
 
+#if !__STDC_HOSTED__
 /* The hypercalls themselves, with what they refuse. */
 static void check_calls(void)
 {
@@ -67,6 +70,7 @@ static void check_calls(void)
     EXPECT_EQ(hypercall2(TRAPLINE_HC_PARK, 1, 0), 0);
     EXPECT_EQ(thread_unpark(vcpu_count()), -TRAPLINE_EINVAL);
 }
+#endif
 
 static atomic_uint answers;
 
@@ -264,6 +268,7 @@ static void check_memory(void)
 }
 
 /* TRAP on all at once: each has its own area, its own depth, its own stack. */
+static struct region *trap_region;
 static char *trap_pages;
 static atomic_uint faults[VCPUS_MAX], nested[VCPUS_MAX];
 
@@ -285,7 +290,7 @@ static void on_fault(struct trapline_fault *fault)
     }
     free(malloc(100));
     snprintf(text, sizeof(text), "%u %p", self, (void *)page);
-    if (unprot(page))
+    if (region_unprot(trap_region, page))
         atomic_fetch_add(&wrong, 1);
 }
 
@@ -297,7 +302,8 @@ static void trap_often(void *argument)
     for (unsigned i = 0; i < TRAP_ROUNDS; i++) {
         double exact = vcpu_index() + 0.5;
 
-        if (prot1((void *)own, TRAPLINE_READ) || prot1((void *)(own + PAGE), TRAPLINE_NONE))
+        if (region_prot1(trap_region, (void *)own, TRAPLINE_READ) ||
+            region_prot1(trap_region, (void *)(own + PAGE), TRAPLINE_NONE))
             atomic_fetch_add(&wrong, 1);
         __asm__ volatile("" : "+x"(exact));
         own[5] = (char)i;
@@ -309,7 +315,8 @@ static void trap_often(void *argument)
 
 static void check_trap(void)
 {
-    trap_pages = need_pages(2 * vcpu_count(), 1);
+    EXPECT_EQ(region_create(&trap_region, 2 * vcpu_count(), 1, REGION_DEFAULT), 0);
+    trap_pages = region_base(trap_region);
     atomic_store(&wrong, 0);
     trap(on_fault, 0);
     threads_start(trap_often, NULL);
@@ -322,7 +329,7 @@ static void check_trap(void)
         EXPECT_EQ(atomic_load(&faults[v]), 2 * TRAP_ROUNDS);
         EXPECT_EQ(atomic_load(&nested[v]), TRAP_ROUNDS);
     }
-    pages_free(trap_pages, 2 * vcpu_count());
+    region_destroy(trap_region);
 }
 
 /* Lines of several vCPUs stay whole: the test's expectations look at them. */
@@ -340,6 +347,7 @@ static void check_print(void)
     threads_join();
 }
 
+#if !__STDC_HOSTED__
 static _Atomic uint64_t woke_at;
 static atomic_bool sleeper_ready;
 
@@ -393,10 +401,13 @@ static void check_wake(void)
     atomic_store(&stop, true);
     threads_join();
 }
+#endif
 
 static const struct check checks[] = {
     {"threads: start and join, and what they refuse", check_start},
+#if !__STDC_HOSTED__
     {"threads: the hypercalls' errors, tokens, time-out", check_calls},
+#endif
     {"threads: park and unpark", check_park},
     {"threads: a mutex", check_mutex},
     {"threads: a barrier", check_barrier},
@@ -404,7 +415,9 @@ static const struct check checks[] = {
     {"threads: malloc and pages_alloc on all", check_memory},
     {"threads: TRAP on all at once, nested", check_trap},
     {"threads: printf on all at once", check_print},
+#if !__STDC_HOSTED__
     {"threads: who is woken runs soon", check_wake},
+#endif
 };
 
 int main(void)
