@@ -94,15 +94,20 @@ static int hold_writes(struct region *region, bool hold)
     return region_apply(region, 0, used_slots(region));
 }
 
+static bool is_concerned(const struct region *region)
+{
+    return region->state->tracked && dirty_way_of(region) == &dirty_soft;
+}
+
 static int harvest_held(void)
 {
     int result = 0;
 
     for (struct region *region = region_first; region && result == 0; region = region->state->next)
-        if (region->state->tracked)
+        if (is_concerned(region))
             result = hold_writes(region, true);
     for (struct region *region = region_first; region && result == 0; region = region->state->next)
-        if (region->state->tracked)
+        if (is_concerned(region))
             result = read_region(region);
     return result != 0 || clear_all() ? result : -TRAPLINE_ENOMEM;
 }
@@ -119,7 +124,10 @@ static int harvest(struct region *unused, size_t slot, size_t count)
     return result;
 }
 
-/* A new mapping looks as if all of it had been written. */
+/*
+ * A new mapping looks as if all of it had been written. So does, now and then, an older one that
+ * the kernel makes one mapping with it; to report a page too many is no mistake of DIRTY's.
+ */
 static int mapped(struct region *region, size_t slot, size_t count)
 {
     struct slot *const slots = &region->state->slots[slot];

@@ -131,7 +131,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
         break;
     case REGION_FAULT_FOREIGN: give_up(number, "not a page of a region", &fault); break;
     }
-    sanitizer_acquire(&handler);
+    fault_is_over();
     errno = error;
 }
 

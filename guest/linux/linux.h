@@ -23,15 +23,11 @@ void memory_give(size_t pages);
  */
 uint64_t memory_reserve(size_t pages, size_t align);
 
-/* What ThreadSanitizer cannot see: all that came before a release is seen after an acquire. */
-#ifdef __SANITIZE_THREAD__
-void __tsan_acquire(void *address);
-void __tsan_release(void *address);
-#define sanitizer_acquire(address) __tsan_acquire(address)
-#define sanitizer_release(address) __tsan_release(address)
-#else
-#define sanitizer_acquire(address) ((void)(address))
-#define sanitizer_release(address) ((void)(address))
-#endif
+/*
+ * What ThreadSanitizer cannot see: what a thread did before it changed a protection comes before
+ * what another does after a fault.
+ */
+void protection_changed(void);
+void fault_is_over(void);
 
 #endif

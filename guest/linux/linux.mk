@@ -2,14 +2,15 @@
 # with sanitizers $(BUILD)/linux/asan/NAME (ASan and UBSan) and $(BUILD)/linux/tsan/NAME.
 #
 # Those of guest/workloads are taken, and those guests of tests/boot, that include
-# <trapline/portable.h>.
+# <trapline/portable.h>; and the programs of tests/linux.
 
 # The home's headers come before those of the same name.
 LINUX_CFLAGS := -std=c11 -O2 -g $(COMMON_WARN) -Iguest/linux/include -Iguest/include -I. -pthread \
 	-fno-omit-frame-pointer -MMD -MP
 LINUX_VARIANTS := plain asan tsan
-LINUX_FLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=all
-LINUX_FLAGS_tsan := -fsanitize=thread
+# What the compiler thinks uninitialized in instrumented code is often not; the plain build has that warning.
+LINUX_FLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=all -Wno-maybe-uninitialized
+LINUX_FLAGS_tsan := -fsanitize=thread -Wno-maybe-uninitialized
 # Programs keep to what C and POSIX have; the home needs what is Linux' own.
 LINUX_PROGRAM_CFLAGS := -D_POSIX_C_SOURCE=200809L -Itests/guest
 LINUX_HOME_CFLAGS := -D_GNU_SOURCE
@@ -18,7 +19,7 @@ LINUX_SHARED := sync.c thread.c time.c names.c region_lock.c region_set.c
 LINUX_HOME_C := $(sort $(wildcard guest/linux/*.c guest/common/*.c) $(LINUX_SHARED:%=guest/runtime/%))
 LINUX_NAMES := $(sort $(foreach file,$(shell grep -l '<trapline/portable.h>' -r guest/workloads),\
 	$(basename $(word 3,$(subst /, ,$(file))))))
-LINUX_TEST_C := $(shell grep -l '<trapline/portable.h>' tests/boot/*/*.c)
+LINUX_TEST_C := $(shell grep -l '<trapline/portable.h>' tests/boot/*/*.c) $(wildcard tests/linux/*.c)
 LINUX_TESTS := $(basename $(notdir $(LINUX_TEST_C)))
 
 linux_files = $(or $(filter %/$1.c,$(LINUX_TEST_C)),$(call guest_files,$1))

@@ -51,6 +51,8 @@ uint64_t memory_reserve(size_t pages, size_t align)
     uint64_t start, first;
     char *got;
 
+    if (align_bytes / TRAPLINE_PAGE_SIZE != align)
+        return 0;
     got = mmap(NULL, bytes + more, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (got == MAP_FAILED)
         return 0;

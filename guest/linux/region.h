@@ -15,16 +15,17 @@
 
 enum {
     ACCESS_ALL = TRAPLINE_READ | TRAPLINE_WRITE | TRAPLINE_EXEC,
+    ACTUAL_UNKNOWN = UINT8_MAX,
 };
 
 struct slot {
     uint8_t full;   /* what UNPROT gives: enum trapline_access */
     uint8_t access; /* what PROT has left of it */
     uint8_t before; /* during a call: the access to go back to if it fails */
-    uint8_t
-        actual;  /* what the kernel was told; less than the access where DIRTY waits for a write */
-    bool mapped; /* in the window: there is an alias */
-    uint32_t page; /* which page of the region is here */
+    uint8_t actual; /* what the kernel was told: less than the access where DIRTY waits for a
+                     * write; ACTUAL_UNKNOWN after a call that failed midway */
+    bool mapped;    /* in the window: there is an alias */
+    uint32_t page;  /* which page of the region is here */
 };
 
 struct region_state {

@@ -97,6 +97,8 @@ static int unmap2(struct region *region, uint64_t alias, size_t pages)
     for (size_t i = 0; i < pages; i++)
         region->state->slots[slot + i] = (struct slot){.mapped = false};
     region->state->aliases -= pages;
+    if (region->state->aliases == 0)
+        region->state->window_used = 0;
     return 0;
 }
 

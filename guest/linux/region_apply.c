@@ -54,8 +54,11 @@ int region_apply(struct region *region, size_t slot, size_t count)
             slot++;
             continue;
         }
-        if (tell(region, slot, next - slot, access) != 0)
+        if (tell(region, slot, next - slot, access) != 0) {
+            for (; slot < next; slot++)
+                slots[slot].actual = ACTUAL_UNKNOWN;
             return -TRAPLINE_ENOMEM;
+        }
         for (; slot < next; slot++)
             slots[slot].actual = (uint8_t)access;
     }

@@ -44,12 +44,16 @@ static void choose(void)
     exit(known ? EXIT_LACKING : EXIT_FAILURE);
 }
 
-/* A mapping has one userfaultfd, and that of REGION_UFFD is another than the one for scans. */
+/*
+ * What the kernel notes it notes in the page tables, and REGION_UFFD takes pages out of them.
+ * Besides, a mapping has one userfaultfd, and that of REGION_UFFD is another than the one for
+ * scans.
+ */
 const struct dirty_way *dirty_way_of(const struct region *region)
 {
     if (!chosen)
         choose();
-    return region->mechanism == REGION_UFFD && chosen == &dirty_scan ? &dirty_protect : chosen;
+    return region->mechanism == REGION_UFFD ? &dirty_protect : chosen;
 }
 
 bool region_write_is_awaited(const struct region *region, size_t page)

@@ -99,7 +99,7 @@ static int set_access(struct region *region, const struct selection *selection, 
         for (size_t at = 0; next_run(selection, &at, &run);)
             region_apply(region, region_slot(region, run.page), run.pages);
     }
-    sanitizer_release(region);
+    protection_changed();
     return result;
 }
 

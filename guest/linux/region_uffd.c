@@ -40,15 +40,18 @@ int region_uffd_tell(const struct region *region, size_t page, size_t pages, uns
 {
     const uint64_t address = region_slot_address(region, page);
     const size_t bytes = pages * TRAPLINE_PAGE_SIZE;
+    const unsigned actual = region->state->slots[page].actual;
     const bool read_only = !(access & TRAPLINE_WRITE);
-    bool done;
+    bool done = true;
 
-    if (access == TRAPLINE_NONE)
+    if (access == TRAPLINE_NONE) {
         done = take_out(region, page, bytes);
-    else if (region->state->slots[page].actual == TRAPLINE_NONE)
-        done = uffd_continue(uffd, address, bytes, read_only);
-    else
-        done = uffd_write_protect(uffd, address, bytes, read_only);
+    } else {
+        if (actual == TRAPLINE_NONE || actual == ACTUAL_UNKNOWN)
+            done = uffd_continue(uffd, address, bytes, read_only);
+        if (done && actual != TRAPLINE_NONE)
+            done = uffd_write_protect(uffd, address, bytes, read_only);
+    }
     return done ? 0 : -TRAPLINE_ENOMEM;
 }
 

@@ -12,23 +12,6 @@
 
 #include "guest/linux/linux.h"
 
-/*
- * The sanitizers leave the signals to fault.c. Memory that is left at the end is no leak: a guest
- * gives nothing back either, and pointers in regions are not looked at.
- */
-const char *__asan_default_options(void);
-const char *__tsan_default_options(void);
-
-const char *__asan_default_options(void)
-{
-    return "handle_segv=0:handle_sigbus=0:allow_user_segv_handler=1:detect_leaks=0";
-}
-
-const char *__tsan_default_options(void)
-{
-    return "handle_segv=0:handle_sigbus=0:allow_user_segv_handler=1";
-}
-
 /* A line reaches the console when it ends, as a guest's does. */
 __attribute__((constructor)) static void start(void)
 {

@@ -7,6 +7,11 @@
  *   REGION_KEY  as REGION_PT, in memory that user mode may use; besides, whole sets of pages are
  *               protected by one write to PKRU: see region_set_create()
  *
+ * and, where the program is a process of Linux,
+ *
+ *   REGION_MPROTECT  mprotect(), and SIGSEGV
+ *   REGION_UFFD      userfaultfd, and SIGBUS; its pages cannot be executed
+ *
  * In a guest of several vCPUs a call that takes rights away from a region of page tables makes one
  * exit, to have the others forget them.
  *
@@ -47,8 +52,8 @@ struct region {
  * Create a region of pages pages (at least 1) of zeroed memory, the first aligned to align pages (a
  * power of two). Returns 0 and the region; -EINVAL for the arguments; -ENOMEM when the guest has no
  * memory for it; -EOPNOTSUPP where the CPU lacks the mechanism (protection keys; page tables
- * without execute-disable), and with REGION_KEY in a guest of several vCPUs: each has a PKRU of its
- * own.
+ * without execute-disable), or the kernel (userfaultfd), for a mechanism that is not of this home,
+ * and with REGION_KEY in a guest of several vCPUs: each has a PKRU of its own.
  */
 int region_create(struct region **region, size_t pages, size_t align,
                   enum region_mechanism mechanism);
@@ -56,7 +61,7 @@ int region_create(struct region **region, size_t pages, size_t align,
 /* Take its aliases away and give its pages back. No address of it may be in use any more. */
 void region_destroy(struct region *region);
 
-/* "ept", "pt" or "key": for results. */
+/* "ept", "pt", "key", "mprotect" or "uffd": for results. */
 const char *region_mechanism_name(enum region_mechanism mechanism);
 
 static inline void *region_base(const struct region *region)
