@@ -33,6 +33,7 @@ struct config_guest {
     uint64_t time_limit_ms; /* 0 = none */
     uint32_t vcpus;
     uint32_t interrupts; /* enum handover_interrupts */
+    uint32_t disk;       /* enum handover_disk; no two guests have the same */
     uint32_t repeat;     /* how many times it runs, at least 1 */
     uint32_t cpu_count;  /* of cpus; 0 = the CPUs that run guests, in turn */
     uint16_t cpus[HANDOVER_MAX_VCPUS];

@@ -14,13 +14,20 @@ const char *const config_guest_keys[GUEST_KEYS] = {
     [KEY_VCPUS] = "vcpus",   [KEY_CPUS] = "cpus",
     [KEY_ARGS] = "args",     [KEY_TIME_LIMIT] = "time_limit",
     [KEY_TABLES] = "tables", [KEY_INTERRUPTS] = "interrupts",
-    [KEY_REPEAT] = "repeat", [KEY_COPIES] = "copies",
+    [KEY_DISK] = "disk",     [KEY_REPEAT] = "repeat",
+    [KEY_COPIES] = "copies",
 };
 
 static const struct config_choice interrupts_choices[] = {
     {"auto", HANDOVER_INTERRUPTS_AUTO},
     {"direct", HANDOVER_INTERRUPTS_DIRECT},
     {"virtual", HANDOVER_INTERRUPTS_VIRTUAL},
+};
+
+static const struct config_choice disk_choices[] = {
+    {"none", HANDOVER_DISK_NONE},
+    {"ata0", HANDOVER_DISK_ATA0},
+    {"ata1", HANDOVER_DISK_ATA1},
 };
 
 static const struct span_unit size_units[] = {
@@ -137,6 +144,26 @@ static int set_interrupts(struct config_parser *p, struct span value)
     return 0;
 }
 
+/* A disk is for one guest alone: nothing keeps two of them from each other's commands. */
+static int set_disk(struct config_parser *p, struct span value)
+{
+    const struct config_choice *choice =
+        config_find_choice(value, disk_choices, COUNT(disk_choices));
+
+    if (choice == NULL)
+        return config_fail_choice(p, "bad disk", value, disk_choices, COUNT(disk_choices), "");
+    p->guest->disk = choice->value;
+    for (const struct config_guest *other = p->config->guests;
+         choice->value != HANDOVER_DISK_NONE && other < p->guest; other++) {
+        if (other->disk == choice->value) {
+            text_add(&p->error, "trapline.conf:%u: disk %s is that of guest '%s' (line %u) already",
+                     p->line, choice->word, other->name, other->line);
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* A whole number from 1 to most. */
 static int set_count(struct config_parser *p, const char *what, struct span value, uint32_t most,
                      uint32_t *count)
@@ -164,6 +191,7 @@ int config_set_guest(struct config_parser *p, enum config_guest_key key, struct 
     case KEY_TIME_LIMIT: return set_time_limit(p, value);
     case KEY_TABLES: return set_tables(p, value);
     case KEY_INTERRUPTS: return set_interrupts(p, value);
+    case KEY_DISK: return set_disk(p, value);
     case KEY_REPEAT: return set_count(p, "bad repeat", value, CONFIG_MAX_REPEAT, &p->guest->repeat);
     case KEY_COPIES:
         return set_count(p, "bad number of copies", value, HANDOVER_MAX_GUESTS, &p->copies);
@@ -225,6 +253,11 @@ static int copy_guest(struct config_parser *p)
     const struct config_guest pattern = *p->guest;
     size_t digits = p->copies < DECIMAL ? 1 : 2, length = 0;
 
+    if (pattern.disk != HANDOVER_DISK_NONE) {
+        text_add(&p->error, "trapline.conf:%u: guest '%s' has a disk and so no copies",
+                 pattern.line, pattern.name);
+        return -1;
+    }
     while (pattern.name[length] != '\0')
         length++;
     if (length + 1 + digits >= HANDOVER_NAME_LEN) {

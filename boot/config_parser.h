@@ -21,6 +21,7 @@ enum config_guest_key {
     KEY_TIME_LIMIT,
     KEY_TABLES,
     KEY_INTERRUPTS,
+    KEY_DISK,
     KEY_REPEAT,
     KEY_COPIES,
     GUEST_KEYS

@@ -25,6 +25,7 @@ static EFI_STATUS load_guest(struct firmware *firmware, const struct config_gues
     guest->time_limit_ms = config->time_limit_ms;
     guest->vcpus = config->vcpus;
     guest->interrupts = config->interrupts;
+    guest->disk = config->disk;
     guest->repeat = config->repeat;
     guest->cpu_count = config->cpu_count;
     memcpy(guest->cpus, config->cpus, sizeof(guest->cpus));

@@ -12,7 +12,7 @@
 
 enum {
     HANDOVER_MAGIC = 0x4c505254, /* "TRPL" */
-    HANDOVER_VERSION = 2,
+    HANDOVER_VERSION = 3,
     HANDOVER_MAX_REGIONS = 512,
     HANDOVER_MAX_CPUS = 256,
     HANDOVER_MAX_GUESTS = 64,
@@ -69,7 +69,7 @@ struct handover_guest {
     uint32_t repeat;                   /* how many times it runs, one after the other; at least 1 */
     uint32_t cpu_count;                /* entries of cpus in use; 0 = the CPUs in turn */
     uint16_t cpus[HANDOVER_MAX_VCPUS]; /* where vCPU i is pinned: entry i % cpu_count */
-    uint16_t pad[2];
+    uint32_t disk;                     /* enum handover_disk */
     struct handover_segment segments[HANDOVER_MAX_SEGMENTS];
 };
 
@@ -78,6 +78,13 @@ enum handover_interrupts {
     HANDOVER_INTERRUPTS_AUTO = 0, /* direct where its vCPUs own their CPUs, else virtual */
     HANDOVER_INTERRUPTS_DIRECT,   /* by the CPU through the guest's IDT, without exits */
     HANDOVER_INTERRUPTS_VIRTUAL,  /* by a virtual APIC */
+};
+
+/* Which of the machine's two legacy ATA channels a guest has for itself, with all its drives. */
+enum handover_disk {
+    HANDOVER_DISK_NONE = 0,
+    HANDOVER_DISK_ATA0, /* ports 1F0H to 1F7H and 3F6H */
+    HANDOVER_DISK_ATA1, /* ports 170H to 177H and 376H */
 };
 
 enum handover_pixel_format {

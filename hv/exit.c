@@ -186,7 +186,8 @@ static bool exit_rdpmc(struct vcpu *vcpu)
     return exit_deny(vcpu, DENIAL_RDPMC, "RDPMC of counter", (uint32_t)vcpu->context.regs.rcx);
 }
 
-/* Caches are coherent and no guest has a device: there is nothing to write back or to lose. */
+/* Caches are coherent and no guest has a device that reaches memory: there is nothing to write back
+ * or to lose. */
 static bool exit_cache_flush(struct vcpu *vcpu)
 {
     (void)vcpu;

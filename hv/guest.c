@@ -6,6 +6,7 @@
 
 #include "hv/console.h"
 #include "hv/cpu.h"
+#include "hv/disk.h"
 #include "hv/memory.h"
 #include "hv/mtrr.h"
 #include "hv/pml.h"
@@ -200,6 +201,7 @@ static void fill_boot_area(struct guest *guest)
         .features = guest->features,
         .vcpus = guest->vcpu_count,
     };
+    disk_describe(guest, info);
     memcpy(info->name, guest->config->name, sizeof(info->name));
     memcpy(info->args, guest->config->args, sizeof(info->args));
 
@@ -284,6 +286,8 @@ static bool begin(struct guest *guest)
         kprintf("trapline: guest %s: 'tables' is too small for any page table\n", config->name);
     } else if (!pml_guest_create(guest)) {
         kprintf("trapline: guest %s: no memory for its log of dirty pages\n", config->name);
+    } else if (!disk_guest_create(guest)) {
+        kprintf("trapline: guest %s: no memory for its I/O bitmap\n", config->name);
     } else if (!view_set_create(guest)) {
         kprintf("trapline: guest %s: no memory for its list of views\n", config->name);
     } else if (add_ram(guest)) {
@@ -353,6 +357,7 @@ void guest_release(struct guest *guest)
         memory_free(virt_to_phys(guest->blocks), guest->block_bytes);
     view_set_release(guest);
     pml_guest_release(guest);
+    disk_guest_release(guest);
     if (guest->pool.base)
         memory_free(guest->pool.base, guest->pool.pages * PAGE_SIZE);
     guest->blocks = NULL;

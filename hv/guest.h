@@ -88,7 +88,8 @@ struct guest {
     struct ept ept;
     struct ept_env ept_env;
     struct table_pool pool;
-    uint64_t log; /* physical: the EPT's log of dirty pages; 0 = none, see pml.h */
+    uint64_t log;   /* physical: the EPT's log of dirty pages; 0 = none, see pml.h */
+    uint64_t ports; /* physical: its I/O bitmap A; 0 = the one that all share, see disk.h */
 
     struct view_set *views;
     unsigned flush_type; /* enum invept_type: for all EPTPs that it ever had */

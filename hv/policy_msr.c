@@ -13,7 +13,7 @@ enum {
     BITMAP_WRITE_LOW = 2048,
     BITMAP_WRITE_HIGH = 3072,
     BITMAP_MSRS = 0x2000,
-    IO_BITMAPS_BYTES = 8192,
+    ATA_COMMAND_PORTS = 8,
     PAT_ENTRIES = 8,
     PAT_TYPE_MAX = 7,
 };
@@ -102,9 +102,21 @@ void policy_msr_bitmap_direct(uint8_t *bitmap, bool tsc_deadline)
     }
 }
 
-void policy_io_bitmap(uint8_t *bitmaps)
+void policy_io_bitmap(uint8_t *bitmap)
 {
-    memset(bitmaps, 0xff, IO_BITMAPS_BYTES);
+    memset(bitmap, 0xff, BITMAP_BYTES);
+}
+
+static void pass_port(uint8_t *bitmap, unsigned port)
+{
+    bitmap[port / 8] &= (uint8_t) ~(1u << (port & 7));
+}
+
+void policy_io_bitmap_ata(uint8_t *bitmap, uint16_t first, uint16_t control)
+{
+    for (unsigned i = 0; i < ATA_COMMAND_PORTS; i++)
+        pass_port(bitmap, first + i);
+    pass_port(bitmap, control);
 }
 
 enum policy_msr_verdict policy_msr_read(const struct policy_msr_guest *guest, uint32_t msr,

@@ -40,8 +40,16 @@ void policy_msr_bitmap_apicv(uint8_t *bitmap);
  */
 void policy_msr_bitmap_direct(uint8_t *bitmap, bool tsc_deadline);
 
-/* Fill the two I/O bitmaps, 8 KiB (SDM 24.6.4): no port is passed through. */
-void policy_io_bitmap(uint8_t *bitmaps);
+/* Fill one of the two I/O bitmaps, 4 KiB (SDM 24.6.4): no port is passed through. */
+void policy_io_bitmap(uint8_t *bitmap);
+
+/*
+ * Pass on, in the first of the two I/O bitmaps when it is filled, the registers of an ATA channel
+ * at their legacy ports: eight command registers from first on and the control register. An access
+ * that touches any port beside them exits. Bus mastering has ports of its own and stays out of
+ * reach. The ports lie below 8000H.
+ */
+void policy_io_bitmap_ata(uint8_t *bitmap, uint16_t first, uint16_t control);
 
 /* A read or write that the bitmap did not pass through. */
 enum policy_msr_verdict policy_msr_read(const struct policy_msr_guest *guest, uint32_t msr,

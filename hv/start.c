@@ -6,6 +6,7 @@
 #include "hv/channel.h"
 #include "hv/console.h"
 #include "hv/cpu.h"
+#include "hv/disk.h"
 #include "hv/guest.h"
 #include "hv/interrupt.h"
 #include "hv/machine.h"
@@ -136,6 +137,7 @@ void hv_start(const struct handover *handover)
     }
     kprintf("trapline: %u of %u CPUs in VMX root\n", usable, cpu_count);
     selftest_root(handover);
+    disk_init(handover);
     create_guests(handover);
     atomic_store_explicit(&guests_ready, true, memory_order_release);
     if (problem[0]) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "hv/cpu.h"
+#include "hv/disk.h"
 #include "hv/flush.h"
 #include "hv/guest.h"
 #include "hv/memory.h"
@@ -211,8 +212,8 @@ static void init_controls(struct vcpu *vcpu)
     vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
     vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
     vmwrite(VMCS_MSR_BITMAP, vmx_setup.msr_bitmap);
-    vmwrite(VMCS_IO_BITMAP_A, vmx_setup.io_bitmap_a);
-    vmwrite(VMCS_IO_BITMAP_B, vmx_setup.io_bitmap_b);
+    vmwrite(VMCS_IO_BITMAP_A, disk_io_bitmap_a(vcpu->guest));
+    vmwrite(VMCS_IO_BITMAP_B, vmx_setup.io_bitmap);
     vmwrite(VMCS_VPID, vcpu->vpid);
     vmwrite(VMCS_EPT_POINTER, vcpu->eptp);
     pml_init_vmcs(vcpu);

@@ -13,7 +13,6 @@
 
 enum {
     FXSAVE_BYTES = 512,
-    IO_BITMAP_BYTES = 4096, /* each of the two */
 };
 
 struct vmx_setup vmx_setup;
@@ -205,9 +204,9 @@ void vmx_setup_init(const struct handover *handover)
     s->msr_bitmap_direct = must_alloc(PAGE_SIZE);
     policy_msr_bitmap(phys_to_virt(s->msr_bitmap_direct), s->rdtscp, s->pat);
     policy_msr_bitmap_direct(phys_to_virt(s->msr_bitmap_direct), s->tsc_deadline);
-    s->io_bitmap_a = must_alloc(2 * IO_BITMAP_BYTES);
-    s->io_bitmap_b = s->io_bitmap_a + IO_BITMAP_BYTES;
-    policy_io_bitmap(phys_to_virt(s->io_bitmap_a));
+    /* The same page for both, since no port is passed through in either. */
+    s->io_bitmap = must_alloc(PAGE_SIZE);
+    policy_io_bitmap(phys_to_virt(s->io_bitmap));
 }
 
 /* IA32_FEATURE_CONTROL as SDM 23.7 wants it; firmware often forgets all but the first CPU. */

@@ -46,8 +46,7 @@ struct vmx_setup {
     uint64_t msr_bitmap; /* physical; the same for every guest */
     uint64_t msr_bitmap_apicv;
     uint64_t msr_bitmap_direct;
-    uint64_t io_bitmap_a;
-    uint64_t io_bitmap_b;
+    uint64_t io_bitmap; /* both A and B, but A of a guest with a disk */
 };
 
 extern struct vmx_setup vmx_setup;

@@ -1,4 +1,5 @@
 /* What results and errors are called. */
+#include <trapline/disk.h>
 #include <trapline/region.h>
 
 const char *region_mechanism_name(enum region_mechanism mechanism)
@@ -18,9 +19,12 @@ const char *trapline_error_name(long error)
     case TRAPLINE_EAGAIN: return "EAGAIN";
     case TRAPLINE_EFAULT: return "EFAULT";
     case TRAPLINE_EEXIST: return "EEXIST";
+    case TRAPLINE_EPIPE: return "EPIPE";
     case TRAPLINE_EINVAL: return "EINVAL";
     case TRAPLINE_ENOSYS: return "ENOSYS";
     case TRAPLINE_EOPNOTSUPP: return "EOPNOTSUPP";
+    case DISK_EIO: return "EIO";
+    case DISK_ETIMEDOUT: return "ETIMEDOUT";
     default: return "unknown error";
     }
 }

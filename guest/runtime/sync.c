@@ -1,3 +1,6 @@
+/* General registers only, so that locks may be used in handlers that save no others. */
+#pragma GCC target("general-regs-only")
+
 /*
  * Locks, conditions and barriers. Each has a set of waiters, a bit for each vCPU. Who waits sets
  * its bit, looks again at what it waits for, and parks until that has come; who brings it about

@@ -385,6 +385,7 @@ static void create_guest(const struct world_options *options, unsigned id)
         .table_budget = options->budget * PAGE,
         .vcpus = options->vcpus ? options->vcpus : 1,
         .entry = RIP,
+        .disk = id == 0 ? options->disk : HANDOVER_DISK_NONE,
         .repeat = options->repeat ? options->repeat : 1,
     };
     snprintf(configs[id].name, sizeof(configs[id].name), id ? "test-%u" : "test", id);

@@ -32,6 +32,7 @@ struct world_options {
     unsigned vcpus;  /* 0 = 1 */
     unsigned guests; /* 0 = 1; all alike, called "test", "test-1", ... */
     unsigned repeat; /* 0 = 1 */
+    uint32_t disk;   /* enum handover_disk, of the first guest */
     bool pml;        /* the CPU logs the pages whose dirty flags it sets */
     struct ept_features features;
 };

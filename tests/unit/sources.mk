@@ -47,7 +47,7 @@ UNIT_test_ept_random := $(EPT_TESTED) tests/unit/ept_model.c tests/unit/ept_view
 UNIT_FLAGS_test_ept_random := -DEPT_RECORD_STORES
 
 # hv_world.h: the exit handlers over a VMCS that is an array.
-UNIT_HV_WORLD := tests/unit/hv_world.c hv/view.c hv/flush.c hv/vcpu_calls.c hv/primitives.c hv/protn.c hv/pml.c hv/hypercall.c hv/leaf.c hv/guest.c hv/vcpu.c \
+UNIT_HV_WORLD := tests/unit/hv_world.c hv/disk.c hv/pci.c hv/view.c hv/flush.c hv/vcpu_calls.c hv/primitives.c hv/protn.c hv/pml.c hv/hypercall.c hv/leaf.c hv/guest.c hv/vcpu.c \
 	hv/guest_print.c \
 	hv/raised.c hv/multi.c \
 	hv/channel.c \

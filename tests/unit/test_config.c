@@ -58,6 +58,7 @@ static void defaults(void **state)
     assert_int_equal(config.guests[0].time_limit_ms, 0);
     assert_int_equal(config.guests[0].tables, 0);
     assert_int_equal(config.guests[0].interrupts, HANDOVER_INTERRUPTS_AUTO);
+    assert_int_equal(config.guests[0].disk, HANDOVER_DISK_NONE);
     assert_int_equal(config.guests[0].repeat, 1);
     assert_int_equal(config.guests[0].cpu_count, 0);
 }
@@ -79,6 +80,7 @@ static void everything(void **state)
          "vcpus = 32\n"
          "cpus = 3 ,0x10,255, 3\n"
          "interrupts = Direct\n"
+         "disk = ata1\n"
          "repeat = 1000\n"
          "args = -n 5#6 \"q\"  # six\n"
          "time_limit = 250ms\n"
@@ -88,6 +90,7 @@ static void everything(void **state)
          "args = \" # kept \"\n"
          "time_limit = 3\n"
          "interrupts = virtual\n"
+         "disk = ATA0\n"
          "cpus = 7\n"
          "copies = 1\n"
          "memory = 1g");
@@ -102,6 +105,7 @@ static void everything(void **state)
     assert_int_equal(config.guests[0].memory, 16 << 20);
     assert_int_equal(config.guests[0].vcpus, 32);
     assert_int_equal(config.guests[0].interrupts, HANDOVER_INTERRUPTS_DIRECT);
+    assert_int_equal(config.guests[0].disk, HANDOVER_DISK_ATA1);
     assert_int_equal(config.guests[0].repeat, 1000);
     assert_int_equal(config.guests[0].cpu_count, 4);
     assert_int_equal(config.guests[0].cpus[0], 3);
@@ -117,6 +121,7 @@ static void everything(void **state)
     assert_string_equal(config.guests[1].args, " # kept ");
     assert_int_equal(config.guests[1].time_limit_ms, 3000);
     assert_int_equal(config.guests[1].interrupts, HANDOVER_INTERRUPTS_VIRTUAL);
+    assert_int_equal(config.guests[1].disk, HANDOVER_DISK_ATA0);
     assert_int_equal(config.guests[1].cpu_count, 1);
     assert_int_equal(config.guests[1].memory, 1 << 30);
 }
@@ -202,7 +207,7 @@ static const struct {
     {"serialx = 3\n" G, "1: unknown key 'serialx'"},
     {G "colour = red\n",
      "3: unknown key of a guest 'colour' (allowed: image, memory, vcpus, cpus, args, "
-     "time_limit, tables, interrupts, repeat, copies)"},
+     "time_limit, tables, interrupts, disk, repeat, copies)"},
     {G "serial = none\n", "3: must come before the first [guest NAME]: 'serial'"},
     {"memory = 8\n" G, "1: must come after a [guest NAME]: 'memory'"},
     {"serial = none\nserial = com1\n" G, "2: a second 'serial'"},
@@ -260,6 +265,11 @@ static const struct {
     {G "cpus = 0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0\n",
      "3: too many CPUs (allowed: 32)"},
     {G "interrupts = none\n", "3: bad interrupts 'none' (allowed: auto, direct, virtual)"},
+    {G "disk = ata2\n", "3: bad disk 'ata2' (allowed: none, ata0, ata1)"},
+    {G "disk = ata1-slave\n", "3: bad disk 'ata1-slave'"},
+    {G "disk = ata1\n[guest b]\nimage = x\ndisk = none\n[guest c]\nimage = x\ndisk = ata1\n",
+     "9: disk ata1 is that of guest 'a' (line 1) already"},
+    {G "disk = ata1\ncopies = 2\n", "1: guest 'a' has a disk and so no copies"},
     {G "repeat = 0\n", "3: bad repeat '0' (allowed: 1 to 1000000)"},
     {G "repeat = 1000001\n", "3: bad repeat '1000001'"},
     {G "repeat = often\n", "3: bad repeat 'often'"},

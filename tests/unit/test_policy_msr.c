@@ -11,7 +11,7 @@
 
 enum {
     BITMAP_BYTES = 4096,
-    IO_BYTES = 8192,
+    IO_BYTES = 4096,
     GUARD = 64,
     RANDOM_MSRS = 1000000,
     EFER_SCE = 1 << 0,
@@ -165,6 +165,28 @@ static void test_io_bitmap(void **state)
         assert_int_equal(bitmap[IO_BYTES + i], 0);
 }
 
+/* The channel's nine ports, and no other one. */
+static void test_ata_ports(void **state)
+{
+    static const struct {
+        uint16_t first, control;
+    } channels[] = {{0x1f0, 0x3f6}, {0x170, 0x376}};
+    static uint8_t bitmap[IO_BYTES];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(channels) / sizeof(channels[0]); i++) {
+        unsigned first = channels[i].first, control = channels[i].control;
+
+        policy_io_bitmap(bitmap);
+        policy_io_bitmap_ata(bitmap, channels[i].first, channels[i].control);
+        for (unsigned port = 0; port < IO_BYTES * 8; port++) {
+            bool passed = (port >= first && port < first + 8) || port == control;
+
+            assert_int_equal(bitmap[port / 8] >> (port % 8) & 1, !passed);
+        }
+    }
+}
+
 static struct policy_msr_guest guest_of(unsigned options)
 {
     return (struct policy_msr_guest){
@@ -291,8 +313,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bitmap),        cmocka_unit_test(test_apicv_bitmap),
         cmocka_unit_test(test_direct_bitmap), cmocka_unit_test(test_io_bitmap),
-        cmocka_unit_test(test_denied),        cmocka_unit_test(test_efer),
-        cmocka_unit_test(test_pat),           cmocka_unit_test(test_xss),
+        cmocka_unit_test(test_ata_ports),     cmocka_unit_test(test_denied),
+        cmocka_unit_test(test_efer),          cmocka_unit_test(test_pat),
+        cmocka_unit_test(test_xss),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,11 @@
 #include <cmocka.h>
 
 #include "hv/channel.h"
+#include "hv/disk.h"
 #include "hv/flush.h"
+#include "hv/memory.h"
+#include "hv/policy_msr.h"
+#include "hv/vmx_setup.h"
 #include "tests/unit/hv_world.h"
 
 enum {
@@ -109,10 +113,52 @@ static void a_run_that_the_machine_has_no_memory_for(void **state)
     world_close();
 }
 
+/* Each run of a guest with a disk has an I/O bitmap of its own; nobody else passes any port. */
+static void the_ports_of_a_disk(void **state)
+{
+    static uint8_t shared[PAGE];
+    const struct trapline_info *info;
+
+    (void)state;
+    world_open(&(struct world_options){
+        .ram = WORLD_RAM_MAX,
+        .guests = 2,
+        .repeat = 2,
+        .disk = HANDOVER_DISK_ATA1,
+        .features = {.page_2m = true, .page_1g = true, .accessed_dirty = true, .exec_only = true},
+    });
+    policy_io_bitmap(shared);
+    vmx_setup.io_bitmap = virt_to_phys(shared);
+    for (unsigned run = 0; run < 2; run++) {
+        uint64_t own = disk_io_bitmap_a(guests[0]);
+        const uint8_t *bitmap = phys_to_virt(own);
+
+        assert_int_not_equal(own, vmx_setup.io_bitmap);
+        assert_int_equal(bitmap[0x170 / 8], 0);
+        assert_int_equal(bitmap[0x376 / 8], 0xff & ~(1u << 0x376 % 8));
+        assert_int_equal(bitmap[0x1f0 / 8], 0xff);
+        info = ram(WORLD_RAM_MAX - GUEST_BOOT_AREA);
+        assert_int_equal(info->disk_ports, 0x170);
+        assert_int_equal(info->disk_control, 0x376);
+
+        assert_int_equal(disk_io_bitmap_a(guests[1]), vmx_setup.io_bitmap);
+        info = guest_ram(guests[1], WORLD_RAM_MAX - GUEST_BOOT_AREA);
+        assert_int_equal(info->disk_ports, 0);
+        assert_int_equal(info->disk_control, 0);
+
+        guest_exit(guests[0], 0);
+        leave();
+        assert_int_equal(guests[0]->ports, 0);
+        assert_int_equal(guest_run_again(guests[0]), run == 0);
+    }
+    world_close(); /* where what was not given back is found */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs),
+        cmocka_unit_test(the_ports_of_a_disk),
         cmocka_unit_test(a_run_that_the_machine_has_no_memory_for),
     };
 

@@ -203,6 +203,13 @@ struct trapline_info {
     uint32_t vcpus;
     char name[TRAPLINE_NAME_LEN];
     char args[TRAPLINE_ARGS_LEN];
+    /*
+     * The ATA channel that this guest has for itself: I/O ports of its eight command registers (the
+     * first of them) and of its control register. 0: the guest has no disk, and no port.
+     */
+    uint16_t disk_ports;
+    uint16_t disk_control;
+    uint32_t pad;
 };
 
 /* What the hypervisor counted for the calling guest since it started. */

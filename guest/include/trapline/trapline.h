@@ -9,6 +9,7 @@
 
 #include <trapline/abi.h>
 #include <trapline/channel.h>
+#include <trapline/disk.h>
 #include <trapline/hypercall.h>
 #include <trapline/interrupt.h>
 #include <trapline/memory.h>
