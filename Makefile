@@ -220,6 +220,8 @@ help:
 #>   ARGS="..."         the guest's arguments
 #>   DISABLE=ve,pml     features of the CPU to leave unused, to try the fallbacks; a wrong one
 #>                      gets the list
+#>   DISK=MiB|file      a disk of the guest's own: a new one of that size, or a file that keeps
+#>                      what is written to it (with CONF: its `disk = ata1` says whose it is)
 #>   CONF=file          a trapline.conf of your own instead of all that is the guest's;
 #>                      images are looked up beside it and in build/guests
 #>   BOCHS=path         another Bochs

@@ -2,12 +2,14 @@
 
 import configparser
 import re
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner import UsageError
 from runner.bochs import DEFAULT_MODEL
+from runner.disk import CHANNEL, MIB
 from runner.machine import Machine, make_run_folder, run_machine
 from runner.qemu import Qemu
 from runner.settings import find_bochs
@@ -24,7 +26,7 @@ GUEST_NAME = re.compile(r"^\[[^\]]+\] ")
 DEFAULTS = {
     "engine": "bochs", "models": "", "cpus": "1", "mem": "256", "timeout": "120",
     "guests": "", "args": "", "guest_mem": "64", "vcpus": "1", "time_limit": "", "tables": "",
-    "disable": "", "on_exit": "shutdown", "conf": "", "missing": "no", "end": "ok", "reason": "",
+    "disable": "", "on_exit": "shutdown", "disk": "", "boots": "1", "conf": "", "missing": "no", "end": "ok", "reason": "",
     "report": "", "expect": "", "forbid": "", "after": "", "rows": "", "matrix": "no",
 }
 
@@ -121,15 +123,17 @@ class BootTest:
             for key in ("time_limit", "tables"):
                 if s[key]:
                     text += f"{key} = {s[key]}\n"
+            if s["disk"] and len(images) == 1:
+                text += f"disk = {CHANNEL}\n"
         return text, images
 
-    def _boot(self):
+    def _boot(self, disk):
         s = self._settings
         if s["engine"] == "bochs":
             engine, model = find_bochs(), self._model or DEFAULT_MODEL
         else:
             engine, model = Qemu("qemu-novmx"), self._model or QEMU_MODEL
-        machine = Machine(model, int(s["cpus"]), int(s["mem"]))
+        machine = Machine(model, int(s["cpus"]), int(s["mem"]), disk=disk)
         engine.check(machine)
         text, images = self._conf()
         files = volume_files(self._build, text.encode("latin-1"), images)
@@ -140,11 +144,33 @@ class BootTest:
         (folder / "console.txt").write_text("\n".join(outcome.transcript.lines) + "\n")
         return outcome
 
-    def _wrong(self, outcome, report):
+    def _boots(self):
+        """The boots, each with the disk as the one before has left it, up to one that ended as it
+        should not; the last one's outcome, and the console of all of them."""
+        s = self._settings
+        lines, seconds = [], 0
+        with tempfile.TemporaryDirectory(prefix="disk-", dir=self._build) as folder:
+            disk = None
+            if s["disk"]:
+                disk = Path(folder, "image")
+                with open(disk, "wb") as out:
+                    out.truncate(int(s["disk"]) * MIB)
+            for _ in range(int(s["boots"])):
+                outcome = self._boot(disk)
+                lines += outcome.transcript.lines
+                seconds += outcome.seconds
+                if outcome.verdict != self._wanted():
+                    break
+        return outcome, lines, seconds
+
+    def _wanted(self):
+        """The verdict that the test wants."""
+        return {"none": "timeout"}.get(self._settings["end"], self._settings["end"])
+
+    def _wrong(self, outcome, lines, report):
         """Why the outcome is not what the test wants, or None."""
         s = self._settings
-        lines = outcome.transcript.lines
-        wanted = {"none": "timeout"}.get(s["end"], s["end"])
+        wanted = self._wanted()
         if report.failures:
             return f"{len(report.failures)} checks failed, first: {report.failures[0]}"
         if outcome.verdict != wanted:
@@ -176,14 +202,13 @@ class BootTest:
         """Boot and judge."""
         started = time.monotonic()
         try:
-            outcome = self._boot()
+            outcome, lines, seconds = self._boots()
         except (UsageError, OSError, ValueError) as error:
             return Result(self.name, 0, 1, time.monotonic() - started, str(error))
-        lines = outcome.transcript.lines
         report = read_report(lines)
-        wrong = self._wrong(outcome, report)
+        wrong = self._wrong(outcome, lines, report)
         detail = f"{report.passed} checks" if report.passed else ""
-        return Result(self.name, 0 if wrong else 1, 1 if wrong else 0, outcome.seconds,
+        return Result(self.name, 0 if wrong else 1, 1 if wrong else 0, seconds,
                       wrong or "", detail, lines)
 
 

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from . import UsageError
+from .disk import CHANNEL, IMAGE
 from .firmware import find_ovmf
 from .process import Process
 
@@ -108,6 +109,13 @@ class Bochs:
                 f"cpu: model={machine.model}, count={machine.cpus}, ips=50000000, "
                 "reset_on_triple_fault=0"]
 
+    @staticmethod
+    def _disk_lines(machine):
+        if machine.disk is None:
+            return []
+        return [f"{CHANNEL}: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15",
+                f'{CHANNEL}-master: type=disk, path="{IMAGE}", mode=flat']
+
     def check(self, machine):
         """Raise UsageError unless the binary can be this machine."""
         self.check_model(machine.model)
@@ -133,6 +141,7 @@ class Bochs:
                  f"romimage: file={find_ovmf()}", f"vgaromimage: file={vga_bios}",
                  "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14",
                  'ata0-master: type=disk, path="disk.img", mode=flat',
+                 *self._disk_lines(machine),
                  "com1: enabled=1, mode=file, dev=serial.out", "port_e9_hack: enabled=1",
                  "pci: enabled=1, chipset=i440fx", "log: bochs.log", "panic: action=fatal",
                  f"error: action={'report' if machine.verbose else 'ignore'}",

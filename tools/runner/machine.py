@@ -5,8 +5,10 @@ import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Optional, Union
 
 from .console import LineReader, Transcript
+from .disk import attached
 from .image import write_image
 
 POLL_SECONDS = 0.05
@@ -23,6 +25,7 @@ class Machine:
     cpus: int
     mem: int  # MiB
     verbose: bool = False  # the emulator's log says why a VM entry failed
+    disk: Optional[Union[int, Path]] = None  # the guest's: MiB of a new one, or a file
 
 
 @dataclass
@@ -114,6 +117,11 @@ def run_machine(engine, machine, files, folder, timeout, power_off, on_line, on_
     regular expression; a machine that stays on after its verdict is followed until a later line
     matches, or the deadline.
     """
+    with attached(machine.disk, folder):
+        return _run(engine, machine, files, folder, timeout, power_off, on_line, on_wait, after)
+
+
+def _run(engine, machine, files, folder, timeout, power_off, on_line, on_wait, after):
     disk = Path(folder, "disk.img")
     write_image(disk, files)
     transcript = Transcript()

@@ -7,11 +7,13 @@ import subprocess
 from pathlib import Path
 
 from . import UsageError
+from .disk import IMAGE
 from .firmware import find_ovmf
 from .process import Process
 
 PROGRAM = "qemu-system-x86_64"
 MEM_MIN = 128
+IDE_INDEX = 2  # the first drive of the second channel, ata1
 NESTED = Path("/sys/module/kvm_intel/parameters/nested")
 DEVICE = Path("/dev/kvm")
 
@@ -60,12 +62,16 @@ class Qemu:
 
     def start(self, machine, folder):
         """Start the machine in folder, whose disk.img it boots. Its console goes to serial.out."""
-        command = [self.path, "-machine", "q35", "-accel", "kvm" if self.name == "kvm" else "tcg",
+        # The newer machine has no ATA channels at their legacy ports.
+        kind = "q35" if machine.disk is None else "pc"
+        command = [self.path, "-machine", kind, "-accel", "kvm" if self.name == "kvm" else "tcg",
                    "-cpu", machine.model, "-smp", str(machine.cpus), "-m", str(machine.mem),
                    "-bios", find_ovmf(), "-drive", "file=disk.img,format=raw", "-serial",
                    "file:serial.out", "-chardev", "file,id=debug,path=debug.out", "-device",
                    "isa-debugcon,iobase=0xe9,chardev=debug", "-display", "none", "-monitor", "none",
                    "-net", "none", "-no-reboot"]
+        if machine.disk is not None:
+            command += ["-drive", f"file={IMAGE},format=raw,if=ide,index={IDE_INDEX}"]
         return Process(command, folder, Path(folder, "emulator.out"))
 
     @staticmethod

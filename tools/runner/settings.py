@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import UsageError
+from . import UsageError, disk
 from .bochs import DEFAULT_MODEL, Bochs
 from .machine import Machine
 from .qemu import Qemu, why_no_kvm
@@ -54,6 +54,17 @@ def feature_list(name):
     return text
 
 
+def choose_disk():
+    """The guest's disk by DISK: MiB of a new one, the path of a file, or None."""
+    text = os.environ.get("DISK", "").strip()
+    if not text:
+        return None
+    if text.isdigit():
+        return number("DISK", 0, 1, disk.MIB_MAX)
+    disk.check_file(Path(text))
+    return Path(text)
+
+
 def find_bochs():
     """The Bochs that BOCHS names, or the installed one."""
     return Bochs(os.environ.get("BOCHS", "").strip() or None)
@@ -86,8 +97,9 @@ class Volume:
     args: str
 
 
-def choose_volume(build, mem, on_exit):
-    """The configuration by CONF, or the one made from GUEST and the other GUEST_SETTINGS."""
+def choose_volume(build, mem, on_exit, channel=None):
+    """The configuration by CONF, or the one made from GUEST and the other GUEST_SETTINGS. channel:
+    of the disk that its guest has."""
     guests = build / "guests"
     conf = os.environ.get("CONF", "").strip()
     args = os.environ.get("ARGS", "")
@@ -110,6 +122,10 @@ def choose_volume(build, mem, on_exit):
     vcpus = number("VCPUS", 1, 1, VCPUS_MAX)
     repeat = number("REPEAT", 1, 1, REPEAT_MAX)
     more = [(key, value) for key, value in (("copies", copies), ("repeat", repeat)) if value > 1]
+    if channel:
+        if copies > 1:
+            raise UsageError("DISK= and COPIES= exclude each other: a disk is for one guest")
+        more.append(("disk", channel))
     cpus = cpu_list("PIN")
     if cpus:
         more.append(("cpus", cpus))
@@ -128,7 +144,7 @@ def choose_machine(engine):
     model = os.environ.get("MODEL", "").strip()
     default = KVM_MODEL if engine.name == "kvm" else DEFAULT_MODEL
     machine = Machine(model or default, number("CPUS", 1, 1, 256), machine_mem(),
-                      bool(os.environ.get("VERBOSE")))
+                      bool(os.environ.get("VERBOSE")), choose_disk())
     engine.check(machine)
     return machine
 
