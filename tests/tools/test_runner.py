@@ -19,9 +19,9 @@ sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
 from harness import Result
 from harness.boot import find_in_order, read_report, rows_wrong
 from harness.model import judge
-from runner import UsageError, image, qemu, settings, volume
+from runner import UsageError, bochs, disk, image, qemu, settings, volume
 from runner.console import LineReader, Transcript
-from runner.machine import make_run_folder
+from runner.machine import Machine, make_run_folder
 
 
 class MatrixTest(unittest.TestCase):
@@ -269,7 +269,7 @@ class SettingsTest(unittest.TestCase):
         self.environment = mock.patch.dict(os.environ, {}, clear=False)
         self.environment.start()
         for name in ("ENGINE", "BOCHS", "CPUS", "MEM", "CONF", "GUEST", "ARGS", "VCPUS",
-                     "COPIES", "REPEAT", "PIN", "GUEST_MEM", "TIMEOUT"):
+                     "COPIES", "REPEAT", "PIN", "GUEST_MEM", "TIMEOUT", "DISK"):
             os.environ.pop(name, None)
 
     def tearDown(self):
@@ -338,6 +338,72 @@ class SettingsTest(unittest.TestCase):
                 with mock.patch.dict(os.environ, {name: wrong}):
                     with self.assertRaisesRegex(UsageError, f"{name}={wrong}"):
                         settings.choose_volume(Path(folder), 512, "halt")
+
+
+class DiskTest(unittest.TestCase):
+    """The disk of the guest's own."""
+
+    def test_setting(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "kept.img")
+            path.write_bytes(bytes(1024))
+            Path(folder, "odd.img").write_bytes(bytes(1000))
+            Path(folder, "empty.img").write_bytes(b"")
+            for text, chosen in (("", None), ("64", 64), (str(path), path)):
+                with mock.patch.dict(os.environ, {"DISK": text}):
+                    self.assertEqual(settings.choose_disk(), chosen)
+            for wrong, why in (("0", "from 1 to"), ("-1", "no such file"), ("64M", "no such file"),
+                               (folder, "no such file"), (f"{folder}/odd.img", "multiple of 512"),
+                               (f"{folder}/empty.img", "multiple of 512")):
+                with mock.patch.dict(os.environ, {"DISK": wrong}):
+                    with self.assertRaisesRegex(UsageError, f"DISK={wrong}: ?.*{why}"):
+                        settings.choose_disk()
+
+    def test_a_number_is_a_new_disk_of_zeros(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with disk.attached(2, folder):
+                made = Path(folder, disk.IMAGE)
+                self.assertEqual(made.stat().st_size, 2 << 20)
+                self.assertFalse(any(made.read_bytes()))
+
+    def test_no_disk(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with disk.attached(None, folder):
+                self.assertEqual(list(Path(folder).iterdir()), [])
+
+    def test_a_file_is_used_in_place_and_by_one_run_at_a_time(self):
+        with tempfile.TemporaryDirectory() as folder:
+            kept, one, two = Path(folder, "kept.img"), Path(folder, "1"), Path(folder, "2")
+            kept.write_bytes(b"a" * 512)
+            one.mkdir()
+            two.mkdir()
+            with disk.attached(kept, one):
+                with open(one / disk.IMAGE, "r+b") as image_file:
+                    image_file.write(b"b")
+                with self.assertRaisesRegex(UsageError, "another run"):
+                    with disk.attached(kept, two):
+                        self.fail("a second run has the disk")
+            with disk.attached(kept, two):
+                self.assertEqual((two / disk.IMAGE).read_bytes(), b"b" + b"a" * 511)
+
+    def test_bochs_has_it_on_a_channel_of_its_own(self):
+        lines = bochs.Bochs.disk_lines(Machine("x", 1, 64, disk=8))
+        self.assertEqual(len(lines), 2)
+        self.assertTrue(all(line.startswith("ata1") for line in lines))
+        self.assertIn(f'path="{disk.IMAGE}"', lines[1])
+        self.assertEqual(bochs.Bochs.disk_lines(Machine("x", 1, 64)), [])
+
+    def test_the_guest_gets_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "guests").mkdir()
+            (Path(folder) / "guests" / "w.elf").write_bytes(b"")
+            with mock.patch.dict(os.environ, {"GUEST": "w"}):
+                for channel, there in (("ata1", True), (None, False)):
+                    text = settings.choose_volume(Path(folder), 512, "halt", channel).conf.decode()
+                    self.assertEqual("disk = ata1\n" in text, there)
+                with mock.patch.dict(os.environ, {"COPIES": "2"}):
+                    with self.assertRaisesRegex(UsageError, "DISK= and COPIES="):
+                        settings.choose_volume(Path(folder), 512, "halt", "ata1")
 
 
 class FolderTest(unittest.TestCase):

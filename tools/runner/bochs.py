@@ -110,7 +110,8 @@ class Bochs:
                 "reset_on_triple_fault=0"]
 
     @staticmethod
-    def _disk_lines(machine):
+    def disk_lines(machine):
+        """The lines about the guest's disk."""
         if machine.disk is None:
             return []
         return [f"{CHANNEL}: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15",
@@ -141,7 +142,7 @@ class Bochs:
                  f"romimage: file={find_ovmf()}", f"vgaromimage: file={vga_bios}",
                  "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14",
                  'ata0-master: type=disk, path="disk.img", mode=flat',
-                 *self._disk_lines(machine),
+                 *self.disk_lines(machine),
                  "com1: enabled=1, mode=file, dev=serial.out", "port_e9_hack: enabled=1",
                  "pci: enabled=1, chipset=i440fx", "log: bochs.log", "panic: action=fatal",
                  f"error: action={'report' if machine.verbose else 'ignore'}",

@@ -41,12 +41,13 @@ def attached(disk, folder):
         return
     check_file(disk)
     try:
-        with open(disk, "r+b") as held:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(f"DISK={disk}: another run uses it") from None
-            image.symlink_to(disk.resolve())
-            yield
-    except PermissionError as error:
+        held = open(disk, "r+b")
+    except OSError as error:
         raise UsageError(f"DISK={disk}: {error.strerror}") from None
+    with held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"DISK={disk}: another run uses it") from None
+        image.symlink_to(disk.resolve())
+        yield
