@@ -5,7 +5,8 @@
  * What the guest cannot do with it: it cannot have the channel move data to or from memory by
  * itself, since it has neither the ports of bus mastering nor those of PCI configuration, and
  * disk_init() has turned bus mastering off. It cannot raise an interrupt for anybody, since the
- * 8259s are masked. It can do to the drives of the channel whatever a command can do.
+ * 8259s are masked and the firmware has left the I/O APICs so. It can do to the drives of the
+ * channel whatever a command can do.
  */
 #ifndef TRAPLINE_HV_DISK_H
 #define TRAPLINE_HV_DISK_H
