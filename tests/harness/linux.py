@@ -4,6 +4,7 @@ import configparser
 import os
 import re
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ VARIANTS = ("plain", "asan", "tsan")
 ENDS = ("ok", "failed")
 DEFAULTS = {
     "workload": "", "args": "", "vcpus": "1", "variants": "plain", "env": "", "timeout": "60",
-    "expect": "", "forbid": "", "end": "ok",
+    "expect": "", "forbid": "", "end": "ok", "disk": "0",
 }
 # What a sanitizer says makes every run fail, however it should end.
 SANITIZERS = r"ERROR: AddressSanitizer|WARNING: ThreadSanitizer|: runtime error: "
@@ -61,12 +62,21 @@ class LinuxTest:
         self._variant = variant
 
     def _run(self):
+        """With a disk of zeros, where one is wanted."""
+        size = int(self._settings["disk"]) << 20
+        if not size:
+            return self._run_with({})
+        with tempfile.NamedTemporaryFile() as disk:
+            disk.truncate(size)
+            return self._run_with({"TRAPLINE_DISK": disk.name})
+
+    def _run_with(self, disk):
         command = self._command
         if self._variant == "tsan" and RANDOM_BITS.exists() and \
                 int(RANDOM_BITS.read_text()) > TSAN_RANDOM_BITS:
             command = ["setarch", "-R", *command]
         added = dict(word.split("=", 1) for word in self._settings["env"].split())
-        return subprocess.run(command, env={**os.environ, "VCPUS": self._settings["vcpus"], **added},
+        return subprocess.run(command, env={**os.environ, "VCPUS": self._settings["vcpus"], **disk, **added},
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=int(self._settings["timeout"]))
 
@@ -99,7 +109,7 @@ def _check_settings(where, settings):
             raise UsageError(f"{where}: variants has {variant} (allowed: {', '.join(VARIANTS)})")
     if settings["end"] not in ENDS or not settings["variants"].split():
         raise UsageError(f"{where}: end = {' or '.join(ENDS)}, and there is a variant at least")
-    for key in ("vcpus", "timeout"):
+    for key in ("vcpus", "timeout", "disk"):
         if not settings[key].isdigit():
             raise UsageError(f"{where}: {key} = {settings[key]} is no number")
     if any("=" not in word for word in settings["env"].split()):

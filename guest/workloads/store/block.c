@@ -46,6 +46,31 @@ void memory_disk_destroy(struct memory_disk *disk)
     free(disk->data);
 }
 
+static int real_read(struct block_device *device, uint64_t first, size_t count, void *buffer)
+{
+    return disk_read(((struct real_disk *)device)->disk, first, count, buffer);
+}
+
+static int real_write(struct block_device *device, uint64_t first, size_t count, const void *buffer)
+{
+    return disk_write(((struct real_disk *)device)->disk, first, count, buffer);
+}
+
+static int real_flush(struct block_device *device)
+{
+    return disk_flush(((struct real_disk *)device)->disk);
+}
+
+int real_disk_open(struct real_disk *disk)
+{
+    const int error = disk_open(&disk->disk);
+
+    if (error == 0)
+        disk->device =
+            (struct block_device){real_read, real_write, real_flush, disk_sectors(disk->disk)};
+    return error;
+}
+
 static int recording_read(struct block_device *device, uint64_t first, size_t count, void *buffer)
 {
     struct block_device *const below = ((struct recording_disk *)device)->below;

@@ -31,6 +31,15 @@ struct memory_disk {
 int memory_disk_create(struct memory_disk *disk, uint64_t sectors);
 void memory_disk_destroy(struct memory_disk *disk);
 
+/* The disk that the program was given: <trapline/disk.h>. */
+struct real_disk {
+    struct block_device device;
+    struct disk *disk;
+};
+
+/* Returns 0 or what disk_open() said. */
+int real_disk_open(struct real_disk *disk);
+
 /*
  * A disk that passes everything on and keeps a list of what was written to it, sector by sector,
  * and of what was flushed, for power cuts to be tried at each of them.

@@ -5,7 +5,6 @@
 enum {
     PAGE_SECTORS = TRAPLINE_PAGE_SIZE / SECTOR,
     CHUNKS = TRAPLINE_PAGE_SIZE / CHUNK,
-    HEADERS = 2,
     RECORDS_MIN = 2, /* of the largest kind, for which the log has room */
 };
 
@@ -76,7 +75,7 @@ static uint64_t log_sectors(uint64_t pages)
 
 uint64_t log_disk_sectors(uint64_t pages)
 {
-    return HEADERS + log_sectors(pages) + pages * PAGE_SECTORS;
+    return LOG_HEADERS + log_sectors(pages) + pages * PAGE_SECTORS;
 }
 
 static int write_header(struct log *log)
@@ -89,7 +88,7 @@ static int write_header(struct log *log)
 
     block.header = (struct header){HEADER_MAGIC, log->epoch, log->pages, log->sectors, 0};
     block.header.checksum = header_sum(&block.header);
-    error = log->device->write(log->device, log->epoch % HEADERS, 1, &block);
+    error = log->device->write(log->device, log->epoch % LOG_HEADERS, 1, &block);
     return error ? error : log->device->flush(log->device);
 }
 
@@ -101,7 +100,7 @@ static int read_headers(struct log *log)
         uint8_t sector[SECTOR];
     } block;
 
-    for (unsigned i = 0; i < HEADERS; i++) {
+    for (unsigned i = 0; i < LOG_HEADERS; i++) {
         const int error = log->device->read(log->device, i, 1, &block);
 
         if (error)
@@ -124,7 +123,7 @@ int log_open(struct log *log, struct block_device *device, uint64_t pages, bool 
         .device = device,
         .pages = pages,
         .sectors = log_sectors(pages),
-        .data_first = HEADERS + log_sectors(pages),
+        .data_first = LOG_HEADERS + log_sectors(pages),
         .sequence = 1,
         .room = record_max(pages),
     };
@@ -143,7 +142,7 @@ int log_open(struct log *log, struct block_device *device, uint64_t pages, bool 
     /* An empty store has no records and a data area of zeros, before a header says that it is one.
      */
     memset(log->buffer, 0, TRAPLINE_PAGE_SIZE);
-    error = device->write(device, HEADERS, 1, log->buffer);
+    error = device->write(device, LOG_HEADERS, 1, log->buffer);
     for (uint64_t page = 0; page < pages && !error; page++)
         error = log_write_page(log, page, log->buffer);
     if (!error)
@@ -166,7 +165,7 @@ void log_close(struct log *log)
 static int read_record(struct log *log)
 {
     struct record *const record = (struct record *)log->buffer;
-    const uint64_t first = HEADERS + log->at;
+    const uint64_t first = LOG_HEADERS + log->at;
     int error;
 
     if (log->at == log->sectors)
@@ -282,7 +281,7 @@ int log_commit(struct log *log)
     record->bytes = log->used;
     record->checksum = record_sum(record);
     memset(log->buffer + log->used, 0, sectors * SECTOR - log->used);
-    error = log->device->write(log->device, HEADERS + log->at, sectors, log->buffer);
+    error = log->device->write(log->device, LOG_HEADERS + log->at, sectors, log->buffer);
     if (!error && log->mistake != LOG_COMMIT_UNFLUSHED)
         error = log->device->flush(log->device);
     if (error)

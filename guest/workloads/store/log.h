@@ -22,7 +22,8 @@
 #include "guest/workloads/store/block.h"
 
 enum {
-    CHUNK = 64, /* bytes; a page has 64 of them */
+    CHUNK = 64,      /* bytes; a page has 64 of them */
+    LOG_HEADERS = 2, /* sectors */
 };
 
 /* Made on purpose, to see that they are found. */

@@ -22,11 +22,18 @@
 #include "guest/workloads/store/cuts.h"
 #include "guest/workloads/store/script.h"
 
+enum {
+    DEVICE_MEMORY,
+    DEVICE_DISK,
+};
+
+static const char *const devices[] = {[DEVICE_MEMORY] = "memory", [DEVICE_DISK] = "disk", NULL};
 static const char *const mistakes[] = {"nothing", "commit", "data", NULL};
 
 static struct {
     uint64_t transactions, keys, seed;
-    bool verify, baseline, cuts;
+    bool verify, baseline, cuts, resume;
+    unsigned device;
     enum region_mechanism mechanism;
     unsigned mistake; /* enum log_mistake */
 } given = {.transactions = 3000, .keys = 4096, .seed = 1, .mechanism = REGION_DEFAULT};
@@ -54,6 +61,15 @@ static const struct option options[] = {
      .kind = OPTION_FLAG,
      .value = &given.cuts,
      .help = "cut the power at each write of the run"},
+    {.name = "device",
+     .kind = OPTION_CHOICE,
+     .value = &given.device,
+     .choices = devices,
+     .help = "where the store is"},
+    {.name = "resume",
+     .kind = OPTION_FLAG,
+     .value = &given.resume,
+     .help = "do nothing but open the store that an earlier run left on the disk, and check it"},
     {.name = "verify",
      .kind = OPTION_FLAG,
      .value = &given.verify,
@@ -211,16 +227,44 @@ static bool run_in_memory(void)
     return good;
 }
 
+/* Whatever the disk held is gone, but with "resume". */
+static bool run_on_disk(void)
+{
+    static const uint8_t nothing[SECTOR];
+    struct real_disk disk;
+    int error = real_disk_open(&disk);
+
+    if (error == 0 && disk.device.sectors < log_disk_sectors(table_pages(given.keys))) {
+        printf("store: the disk has %lu sectors, the store takes %lu\n", disk.device.sectors,
+               log_disk_sectors(table_pages(given.keys)));
+        return false;
+    }
+    for (unsigned i = 0; i < LOG_HEADERS && error == 0 && !given.resume; i++)
+        error = disk.device.write(&disk.device, i, 1, nothing);
+    if (error) {
+        printf("store: the disk cannot be used: %s\n", trapline_error_name(error));
+        return false;
+    }
+    if (given.resume)
+        return reopen(&disk.device);
+    return run(&disk.device) && (!given.verify || reopen(&disk.device));
+}
+
+static bool dispatch(void)
+{
+    const struct store_options how = {
+        .mechanism = given.mechanism,
+        .mistake = (enum log_mistake)given.mistake,
+    };
+
+    if (given.cuts)
+        return cuts_run(&how, given.transactions, given.keys, given.seed);
+    return given.device == DEVICE_DISK ? run_on_disk() : run_in_memory();
+}
+
 int main(int argc, char **argv)
 {
-    struct store_options how = {0};
-    bool good;
-
     if (!options_read("store", argc, argv, options, sizeof(options) / sizeof(options[0])))
         return EXIT_FAILURE;
-    how.mechanism = given.mechanism;
-    how.mistake = (enum log_mistake)given.mistake;
-    good =
-        given.cuts ? cuts_run(&how, given.transactions, given.keys, given.seed) : run_in_memory();
-    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+    return dispatch() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
