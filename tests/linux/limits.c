@@ -127,7 +127,54 @@ static void check_buffer(void)
     }
 }
 
+/* The first access to a page in a mapping is nobody's business: no fault, and no write if it reads.
+ */
+static void first_accesses(enum region_mechanism mechanism)
+{
+    void *list[4];
+    char *alias;
+
+    open_region(8, mechanism);
+    alias = region_alias_window(region);
+    *(volatile char *)page(0) = 1;
+    EXPECT_EQ(region_track(region, base, 8, 1), 0);
+    EXPECT_EQ(*(volatile char *)page(3), 0);
+    EXPECT_EQ(region_dirty(region, base, 8, list, 4, NULL), 0);
+    EXPECT_EQ(region_map2(region, page(5), alias, TRAPLINE_READ | TRAPLINE_WRITE), 0);
+    *(volatile char *)alias = 1; /* the page comes into being by its alias */
+    EXPECT_EQ(*(volatile char *)page(5), 1);
+    EXPECT_EQ(region_dirty(region, base, 8, list, 4, NULL), 1);
+    EXPECT(list[0] == page(5));
+    EXPECT_EQ(region_map2(region, page(6), alias + PAGE, TRAPLINE_READ | TRAPLINE_WRITE), 0);
+    EXPECT_EQ(region_prot1(region, page(6), TRAPLINE_READ), 0);
+    alias[PAGE] = 1;
+    faults = 0;
+    region_trap(count_and_open, 0);
+    EXPECT_EQ(*(volatile char *)page(6), 1);
+    EXPECT_EQ(faults, 0);
+    *(volatile char *)page(6) = 2;
+    EXPECT_EQ(faults, 1);
+    region_trap(NULL, 0);
+    EXPECT_EQ(region_dirty(region, base, 8, list, 4, NULL), 1);
+    EXPECT(list[0] == page(6));
+    EXPECT_EQ(region_track(region, base, 8, 0), 0);
+    EXPECT_EQ(region_unmap2_range(region, alias, 2), 0);
+    region_destroy(region);
+}
+
+static void check_first_accesses(void)
+{
+    check_at("mprotect");
+    first_accesses(REGION_MPROTECT);
+    if (region_create(&region, 1, 1, REGION_UFFD) == -TRAPLINE_EOPNOTSUPP)
+        return;
+    region_destroy(region);
+    check_at("uffd");
+    first_accesses(REGION_UFFD);
+}
+
 static const struct check checks[] = {
+    {"first accesses", check_first_accesses},
     {"too many mappings are refused, and nothing changes", check_mappings},
     {"userfaultfd protects as many pages", check_uffd},
     {"a buffer in pages that are tracked", check_buffer},
