@@ -1,0 +1,79 @@
+/*
+ * Jacobi's method for Laplace's equation on a square: each point becomes the mean of its four
+ * neighbours, from one grid to another, by turns. Each node has a band of rows; only the rows at
+ * the edges of the bands go from node to node.
+ */
+#include "guest/workloads/svm/kernels.h"
+
+static uint64_t fit(uint64_t size, unsigned count)
+{
+    return size >= 2 + count ? size : 0;
+}
+
+static size_t grid_bytes(const struct work *work)
+{
+    const size_t page = TRAPLINE_PAGE_SIZE;
+
+    return (work->size * work->size * sizeof(double) + page - 1) / page * page;
+}
+
+static size_t bytes(const struct work *work)
+{
+    return 2 * grid_bytes(work);
+}
+
+static double *grid(void *memory, const struct work *work, unsigned which)
+{
+    return (double *)((char *)memory + which * grid_bytes(work));
+}
+
+/* The upper edge is hot, the others are cold, in both grids. */
+static void fill(void *memory, const struct work *work)
+{
+    for (unsigned which = 0; which < 2; which++) {
+        double *points = grid(memory, work, which);
+
+        memset(points, 0, grid_bytes(work));
+        for (uint64_t x = 0; x < work->size; x++)
+            points[x] = 100.0;
+    }
+}
+
+static void relax(const double *from, double *to, uint64_t size, uint64_t first, uint64_t end)
+{
+    for (uint64_t y = first; y < end; y++) {
+        const double *row = from + y * size;
+
+        for (uint64_t x = 1; x < size - 1; x++)
+            to[y * size + x] = (row[x - 1] + row[x + 1] + row[x - size] + row[x + size]) / 4;
+    }
+}
+
+static void run(void *memory, const struct work *work, const struct crew *crew)
+{
+    const uint64_t rows = work->size - 2;
+    const uint64_t first = 1 + crew_part(rows, crew, crew->self);
+    const uint64_t end = 1 + crew_part(rows, crew, crew->self + 1);
+
+    for (uint64_t round = 0; round < work->rounds; round++) {
+        relax(grid(memory, work, round % 2), grid(memory, work, (round + 1) % 2), work->size, first,
+              end);
+        crew->meet();
+    }
+}
+
+static size_t result(const struct work *work, size_t *length)
+{
+    *length = work->size * work->size * sizeof(double);
+    return work->rounds % 2 * grid_bytes(work);
+}
+
+const struct kernel kernel_jacobi = {
+    .name = "jacobi",
+    .usual = {.size = 256, .rounds = 16},
+    .fit = fit,
+    .bytes = bytes,
+    .fill = fill,
+    .run = run,
+    .result = result,
+};
