@@ -61,9 +61,9 @@ static void play_sb(struct stage *stage)
 }
 
 /*
- * Node 0 saw the other's variable in its round i as it was before round j; so the other one, in
- * round j, must see what node 0 wrote in round i. Values do not go back, so the least such j will
- * do; that they do not is looked at as well.
+ * Node 0, in its round i, saw what the other one wrote in round j, and not yet what it writes in
+ * round j + 1. In that round the other one must see what node 0 wrote in round i; in round j it may
+ * or may not. Values do not go back, which is looked at as well, so other rounds need not be.
  */
 static uint64_t judge_sb(struct evidence *evidence)
 {
@@ -71,11 +71,14 @@ static uint64_t judge_sb(struct evidence *evidence)
     uint64_t wrong = 0;
 
     for (uint32_t i = 1; i <= evidence->rounds; i++) {
-        const uint32_t j = left[i].first + 1;
+        const uint32_t j = left[i].first;
 
-        evidence->outcomes[(left[i].first >= i) << 1 | (right[i].first >= i)]++;
-        wrong += j <= evidence->rounds && right[j].first < i;
-        wrong += left[i].first < left[i - 1].first || right[i].first < right[i - 1].first;
+        if (j > 0)
+            evidence->outcomes[right[j].first >= i ? 3 : 2]++;
+        if (j < evidence->rounds)
+            evidence->outcomes[right[j + 1].first >= i ? 1 : 0]++;
+        wrong += j < evidence->rounds && right[j + 1].first < i;
+        wrong += j < left[i - 1].first || right[i].first < right[i - 1].first;
     }
     return wrong;
 }
@@ -104,6 +107,7 @@ static void play_corr(struct stage *stage)
             *stage->x = i;
         } else {
             stage->seen[i].first = *stage->x;
+            hold_up(stage);
             stage->seen[i].second = *stage->x;
         }
     }

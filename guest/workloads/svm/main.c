@@ -19,6 +19,7 @@
 enum {
     KERNELS = 4,
     SPARE_PAGES = 8,
+    LITMUS_ROUNDS = 4000,
 };
 
 enum choice {
@@ -41,7 +42,7 @@ static struct {
     unsigned choice, mistake;
     enum region_mechanism mechanism;
     bool verify;
-} settings = {.spread = 64, .hold = 2000, .choice = CHOICE_ALL, .mechanism = REGION_DEFAULT};
+} settings = {.spread = 4000, .hold = 2000, .choice = CHOICE_ALL, .mechanism = REGION_DEFAULT};
 
 static const struct option options[] = {
     {.name = "nodes",
@@ -108,7 +109,7 @@ static struct work work_of(const struct kernel *kernel)
 
 static struct litmus_options litmus_options(void)
 {
-    return (struct litmus_options){.rounds = settings.rounds ? settings.rounds : 20000,
+    return (struct litmus_options){.rounds = settings.rounds ? settings.rounds : LITMUS_ROUNDS,
                                    .spread = settings.spread,
                                    .mode = region_mechanism_name(settings.mechanism)};
 }
