@@ -3,7 +3,7 @@
  * with lower ones at the end of the alias window. A channel holds a ring for each direction. See
  * guest/common/peers.h.
  */
-#include "guest/common/peers.h"
+#include "guest/common/peers_home.h"
 
 #include <trapline/channel.h>
 #include <trapline/interrupt.h>
@@ -16,8 +16,6 @@
 #include <trapline/timer.h>
 #include <trapline/vm.h>
 
-#include "guest/common/message_ring.h"
-
 enum {
     VECTOR = 0x51,
     LOOKS = 200,      /* at the rings before the vCPU is parked */
@@ -25,27 +23,13 @@ enum {
     CHANNEL_PAGES = 2 * RING_PAGES,
 };
 
-struct peer {
+static struct link {
     char name[TRAPLINE_NAME_LEN];
     int channel;
-    struct message_ring *out, *in;
-};
+} links[PEERS_MAX];
 
-static struct peer peers[PEERS_MAX];
-static unsigned self, count = 1;
 static unsigned listener; /* its vCPU */
-static unsigned turn;     /* whose ring is looked at next, or was looked at last */
 static void (*serve_now)(void);
-
-unsigned peers_self(void)
-{
-    return self;
-}
-
-unsigned peers_count(void)
-{
-    return count;
-}
 
 /* The guest's name up to its number, the number, 0 where there is none. */
 static unsigned split_name(char *stem)
@@ -64,40 +48,44 @@ static unsigned split_name(char *stem)
     return (unsigned)number;
 }
 
-static void set_rings(struct peer *peer, struct message_ring *rings, bool offered)
+static void set_rings(unsigned peer, struct message_ring *rings, bool offered)
 {
-    peer->out = offered ? rings : rings + 1;
-    peer->in = offered ? rings + 1 : rings;
-    atomic_store(&peer->in->armed, 1);
+    peers.out[peer] = offered ? rings : rings + 1;
+    peers.in[peer] = offered ? rings + 1 : rings;
+    atomic_store(&peers.in[peer]->armed, 1);
 }
 
 /* Returns the channel or an error. */
-static int offer(struct peer *peer)
+static int offer(unsigned peer)
 {
     struct message_ring *rings = pages_alloc(CHANNEL_PAGES, 1);
+    int channel;
 
     if (!rings)
         return -TRAPLINE_ENOMEM;
-    peer->channel = channel_offer(peer->name, rings, CHANNEL_PAGES, TRAPLINE_READ | TRAPLINE_WRITE);
-    if (peer->channel < 0)
+    channel = channel_offer(links[peer].name, rings, CHANNEL_PAGES, TRAPLINE_READ | TRAPLINE_WRITE);
+    links[peer].channel = channel;
+    if (channel < 0)
         pages_free(rings, CHANNEL_PAGES);
     else
         set_rings(peer, rings, true);
-    return peer->channel;
+    return channel;
 }
 
-static int accept(struct peer *peer, unsigned number)
+static int accept(unsigned peer)
 {
-    const size_t page = alias_window_pages() - (number + 1) * CHANNEL_PAGES;
+    const size_t page = alias_window_pages() - (peer + 1) * CHANNEL_PAGES;
     struct message_ring *rings =
         (struct message_ring *)((uint64_t)alias_window() + page * TRAPLINE_PAGE_SIZE);
+    int channel;
 
-    while ((peer->channel = channel_accept(peer->name, rings, CHANNEL_PAGES, NULL, NULL)) ==
+    while ((channel = channel_accept(links[peer].name, rings, CHANNEL_PAGES, NULL, NULL)) ==
            -TRAPLINE_EAGAIN)
         hypercall2(TRAPLINE_HC_PARK, 0, 0);
-    if (peer->channel >= 0)
+    links[peer].channel = channel;
+    if (channel >= 0)
         set_rings(peer, rings, false);
-    return peer->channel;
+    return channel;
 }
 
 int peers_start(unsigned wanted)
@@ -109,34 +97,34 @@ int peers_start(unsigned wanted)
 
     if (most > PEERS_MAX)
         return -TRAPLINE_EINVAL;
-    self = number ? number - 1 : 0;
-    count = most;
-    if (self >= most)
-        return (int)count;
+    peers.self = number ? number - 1 : 0;
+    peers.count = most;
+    if (peers.self >= most)
+        return (int)most;
     for (unsigned i = 0; i < most; i++)
-        snprintf(peers[i].name, sizeof(peers[i].name), "%s%u", stem, i + 1);
-    for (count = self + 1; number && count < most; count++) {
-        result = offer(&peers[count]);
+        snprintf(links[i].name, sizeof(links[i].name), "%s%u", stem, i + 1);
+    for (peers.count = peers.self + 1; number && peers.count < most; peers.count++) {
+        result = offer(peers.count);
         if (result < 0)
             break;
     }
     if (result < 0 && result != -TRAPLINE_ENOENT)
         return result;
-    if (count < wanted)
+    if (peers.count < wanted)
         return -TRAPLINE_ENOENT;
     result = channel_listen_offers(vcpu_index(), 0);
-    for (unsigned i = 0; i < self && result >= 0; i++)
-        result = accept(&peers[i], i);
+    for (unsigned i = 0; i < peers.self && result >= 0; i++)
+        result = accept(i);
     listener = vcpu_index();
-    return result < 0 ? result : (int)count;
+    return result < 0 ? result : (int)peers.count;
 }
 
 static void listen_with(unsigned vector)
 {
     listener = vcpu_index();
-    for (unsigned i = 0; i < count; i++) {
-        if (i != self)
-            channel_listen(peers[i].channel, listener, vector);
+    for (unsigned i = 0; i < peers.count; i++) {
+        if (i != peers.self)
+            channel_listen(links[i].channel, listener, vector);
     }
 }
 
@@ -145,72 +133,13 @@ void peers_listen(void)
     listen_with(0);
 }
 
-static noreturn void deserted(const struct peer *peer)
-{
-    printf("peers: %s has ended before its time\n", peer->name);
-    exit(EXIT_FAILURE);
-}
-
 /* An offer that is not accepted yet rings nowhere; who accepts it looks at the ring. */
-static void ring_bell(const struct peer *peer)
+void peers_ring_bell(unsigned to)
 {
-    if (channel_ring(peer->channel) == -TRAPLINE_EPIPE)
-        deserted(peer);
-}
-
-bool peers_send(unsigned to, const struct peer_message *message, const void *page)
-{
-    struct peer_message sent = *message;
-
-    sent.from = self;
-    if (!ring_put(peers[to].out, &sent, page))
-        return false;
-    if (atomic_load(&peers[to].out->armed))
-        ring_bell(&peers[to]);
-    return true;
-}
-
-const struct peer_message *peers_first(const void **page)
-{
-    for (unsigned i = 0; i < count; i++) {
-        const struct peer_message *message;
-
-        turn = (turn + 1) % count;
-        message = turn == self ? NULL : ring_first(peers[turn].in, page);
-        if (message) {
-            atomic_store(&peers[turn].in->armed, 0);
-            return message;
-        }
+    if (channel_ring(links[to].channel) == -TRAPLINE_EPIPE) {
+        printf("peers: %s has ended before its time\n", links[to].name);
+        exit(EXIT_FAILURE);
     }
-    return NULL;
-}
-
-void peers_drop(void)
-{
-    ring_drop(peers[turn].in);
-}
-
-static bool any_message(void)
-{
-    for (unsigned i = 0; i < count; i++) {
-        if (i != self && !ring_is_empty(peers[i].in))
-            return true;
-    }
-    return false;
-}
-
-static void set_armed(unsigned armed)
-{
-    for (unsigned i = 0; i < count; i++) {
-        if (i != self)
-            atomic_store(&peers[i].in->armed, armed);
-    }
-}
-
-bool peers_arm(void)
-{
-    set_armed(1);
-    return any_message();
 }
 
 void peers_wait(uint64_t ticks)
@@ -218,8 +147,8 @@ void peers_wait(uint64_t ticks)
     const uint64_t alive = tsc_hz() / ALIVE_SHARE;
     const uint64_t start = rdtsc();
 
-    set_armed(0);
-    for (unsigned i = 0; i < LOOKS && !any_message(); i++)
+    peers_set_armed(false);
+    for (unsigned i = 0; i < LOOKS && !peers_any_message(); i++)
         __builtin_ia32_pause();
     for (bool woken = peers_arm(); !woken;) {
         const uint64_t spent = rdtsc() - start;
@@ -228,9 +157,9 @@ void peers_wait(uint64_t ticks)
         if (ticks && spent >= ticks)
             return;
         woken = hypercall2(TRAPLINE_HC_PARK, left < alive ? left : alive, 0) != 0;
-        for (unsigned i = 0; i < count && !woken && left >= alive; i++) {
-            if (i != self)
-                ring_bell(&peers[i]);
+        for (unsigned i = 0; i < peers.count && !woken && left >= alive; i++) {
+            if (i != peers.self)
+                peers_ring_bell(i);
         }
     }
 }
@@ -278,19 +207,19 @@ void peers_end(void)
 {
     interrupts_off();
     listen_with(0);
-    for (unsigned i = 0; i < count; i++) {
-        if (i == self)
+    for (unsigned i = 0; i < peers.count; i++) {
+        if (i == peers.self)
             continue;
-        atomic_store(&peers[i].out->closed, 1);
-        channel_ring(peers[i].channel); /* it may have left by now */
+        atomic_store(&peers.out[i]->closed, 1);
+        channel_ring(links[i].channel); /* it may have left by now */
     }
-    for (unsigned i = 0; i < self; i++) {
-        while (!atomic_load(&peers[i].in->closed))
+    for (unsigned i = 0; i < peers.self; i++) {
+        while (!atomic_load(&peers.in[i]->closed))
             hypercall2(TRAPLINE_HC_PARK, tsc_hz() / ALIVE_SHARE, 0);
-        channel_withdraw(peers[i].channel);
+        channel_withdraw(links[i].channel);
     }
-    for (unsigned i = self + 1; i < count; i++) {
-        while (channel_ring(peers[i].channel) != -TRAPLINE_EPIPE)
+    for (unsigned i = peers.self + 1; i < peers.count; i++) {
+        while (channel_ring(links[i].channel) != -TRAPLINE_EPIPE)
             hypercall2(TRAPLINE_HC_PARK, 0, 0);
     }
 }
