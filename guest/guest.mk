@@ -56,14 +56,27 @@ $(GUEST_LIB): $(GUEST_LIB_OBJ) $(BUILD)/flags/guest-lib
 	$(Q)rm -f $@
 	$(Q)ar rcs $@ $(GUEST_LIB_OBJ)
 
+# What a workload takes of the distribution: static libraries, which are compiled with a stack protector (the
+# runtime has a canary) and with a red zone (they may be given no memory that traps), and their headers, which are
+# copied so that no other one of the host is found.
+GUEST_LIBS_zpage := $(shell $(CC) -print-file-name=liblz4.a)
+GUEST_HEADERS_zpage := /usr/include/lz4.h
+
 # $(1): name of the workload, $(2): its C files
 define guest_rule
 $(BUILD)/guests/$(1).elf: $(patsubst guest/%.c,$(BUILD)/guest/%.o,$(2)) $(GUEST_START) $(GUEST_LIB) \
-		guest/runtime/guest.ld
+		guest/runtime/guest.ld $(GUEST_LIBS_$(1))
 	@mkdir -p $$(dir $$@)
 	$$(call say,LD,$$@)
-	$(Q)$(LD) $(GUEST_LDFLAGS) -o $$@ $(GUEST_START) $(patsubst guest/%.c,$(BUILD)/guest/%.o,$(2)) $(GUEST_LIB)
+	$(Q)$(LD) $(GUEST_LDFLAGS) -o $$@ $(GUEST_START) $(patsubst guest/%.c,$(BUILD)/guest/%.o,$(2)) $(GUEST_LIBS_$(1)) $(GUEST_LIB)
 -include $(patsubst guest/%.c,$(BUILD)/guest/%.d,$(2))
+$(if $(GUEST_HEADERS_$(1)),$(call guest_headers_rule,$(1),$(2)))
+endef
+define guest_headers_rule
+$(patsubst guest/%.c,$(BUILD)/guest/%.o,$(2)): GUEST_CFLAGS += -isystem $(BUILD)/guest/headers/$(1)
+$(patsubst guest/%.c,$(BUILD)/guest/%.o,$(2)): $(BUILD)/guest/headers/$(1)/copied
+$(BUILD)/guest/headers/$(1)/copied: $(GUEST_HEADERS_$(1))
+	$(Q)mkdir -p $$(@D) && cp $(GUEST_HEADERS_$(1)) $$(@D) && touch $$@
 endef
 guest_files = $(sort $(wildcard guest/workloads/$(1)/*.c guest/workloads/$(1).c))
 $(foreach name,$(GUEST_NAMES),$(eval $(call guest_rule,$(name),$(call guest_files,$(name)))))

@@ -20,6 +20,7 @@ enum msr_number {
     MSR_STAR = 0xc0000081,
     MSR_LSTAR = 0xc0000082,
     MSR_FMASK = 0xc0000084,
+    MSR_FS_BASE = 0xc0000100,
     MSR_GS_BASE = 0xc0000101,
     MSR_KERNEL_GS_BASE = 0xc0000102,
 };
@@ -57,6 +58,7 @@ enum cpuid_bits {
     CPUID_1_ECX_X2APIC = 1u << 21,
     CPUID_1_ECX_TSC_DEADLINE = 1u << 24,
     CPUID_1_ECX_XSAVE = 1u << 26,
+    CPUID_1_ECX_RDRAND = 1u << 30,
     CPUID_7_EBX_SMEP = 1u << 7,
     CPUID_7_EBX_SMAP = 1u << 20,
     CPUID_7_ECX_UMIP = 1u << 2,

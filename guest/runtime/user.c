@@ -218,6 +218,7 @@ int user_run(user_function *function, uint64_t argument, void *stack, struct use
     write_msr(MSR_KERNEL_GS_BASE, 0);
     user_enter(rip, rsp - sizeof(uint64_t), RFLAGS_FIXED | (interrupts ? RFLAGS_IF : 0), argument);
     self->user_result = outer;
+    write_msr(MSR_FS_BASE, (uint64_t)&self->thread_block); /* ring 3 may have loaded FS */
     interrupts_restore(interrupts);
     return 0;
 }

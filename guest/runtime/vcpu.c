@@ -7,6 +7,7 @@
 #include <trapline/thread.h>
 #include <trapline/vm.h>
 
+#include "guest/runtime/canary.h"
 #include "guest/runtime/cpu.h"
 #include "guest/runtime/runtime.h"
 
@@ -86,6 +87,8 @@ void vcpu_init(unsigned index)
         local->stack_top = stacks->stack + sizeof(stacks->stack);
         local->exception_stack_top = stacks->exception_stack + sizeof(stacks->exception_stack);
     }
+    local->thread_block.self = &local->thread_block;
+    local->thread_block.canary = canary_make();
     local->tss.ist[EXCEPTION_IST - IST_SHIFT] = (uint64_t)local->exception_stack_top;
     local->tss.io_map_base = sizeof(local->tss);
     local->gdt[TRAPLINE_SEL_CODE / 8] = GDT_CODE;
@@ -115,6 +118,7 @@ void vcpu_enter(struct vcpu_local *local)
                      : "m"(pointer), "i"(TRAPLINE_SEL_CODE), "r"(TRAPLINE_SEL_DATA), "r"(0),
                        "r"(SEL_TSS)
                      : "rax", "memory");
+    write_msr(MSR_FS_BASE, (uint64_t)&local->thread_block);
     write_msr(MSR_GS_BASE, (uint64_t)local);
 }
 

@@ -1,6 +1,7 @@
 /*
  * What a vCPU has for itself: found through its GS base, and shared with vectors.asm. Code at CPL 0
- * runs with that GS base; whoever goes to another level swaps it.
+ * runs with that GS base; whoever goes to another level swaps it. FS base points to the part of it
+ * that libraries look for there.
  */
 #ifndef GUEST_RUNTIME_VCPU_H
 #define GUEST_RUNTIME_VCPU_H
@@ -38,6 +39,16 @@ struct tss {
     uint16_t io_map_base;
 } __attribute__((packed));
 
+/* At FS base: what the x86-64 ABI for thread-local storage and the compiler's stack protector say.
+ */
+struct vcpu_thread_block {
+    struct vcpu_thread_block *self;
+    uint64_t unused[4];
+    uint64_t canary;
+};
+
+_Static_assert(offsetof(struct vcpu_thread_block, canary) == 0x28, "where GCC's code looks for it");
+
 struct vcpu_local {
     struct trapline_trap_area area; /* first: the hypervisor and the CPU write it */
     uint64_t trap_depth;            /* forbidden accesses that are in their handlers */
@@ -56,6 +67,7 @@ struct vcpu_local {
     struct tss tss;
     bool has_user_mode; /* user_run() was called on this vCPU */
     struct user_result *user_result;
+    struct vcpu_thread_block thread_block;
 } __attribute__((aligned(TRAPLINE_PAGE_SIZE)));
 
 /* A vCPU of a guest that has several, but for the first: built behind the image. */
@@ -105,7 +117,8 @@ uint64_t vcpu_place(const struct trapline_info *info, uint64_t first);
 /* The spaces of vCPUs 1 to vcpu_count() - 1, one after the other. */
 struct vcpu_space *vcpu_spaces(void);
 
-/* Make the structures of vCPU index, and those of the calling vCPU its own: GDT, TSS, GS base. */
+/* Make the structures of vCPU index, and those of the calling vCPU its own: GDT, TSS, FS and GS
+ * base. */
 void vcpu_init(unsigned index);
 void vcpu_enter(struct vcpu_local *local);
 

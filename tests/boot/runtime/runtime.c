@@ -320,6 +320,16 @@ static int recurse(int depth)
     return recurse(depth + 1) + frame[0];
 }
 
+/* Built as libraries are: see guest/runtime/canary.c. */
+__attribute__((noinline, optimize("stack-protector-all"))) static int overrun(volatile size_t bytes)
+{
+    volatile char frame[16];
+
+    for (size_t i = 0; i < bytes; i++)
+        frame[i] = 'x';
+    return frame[0];
+}
+
 static int end_as(const char *way)
 {
     volatile uint64_t zero = 0;
@@ -350,6 +360,9 @@ static int end_as(const char *way)
         block = malloc(10);
         free(block);
         free(block);
+    } else if (strcmp(way, "overrun") == 0) {
+        if (overrun(sizeof(char[16])) == 'x') /* what lies within is no overrun */
+            return overrun(sizeof(char[48]));
     } else if (strcmp(way, "seven") == 0) {
         return 7;
     }
