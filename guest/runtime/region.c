@@ -14,6 +14,10 @@
 #include "guest/runtime/cpu.h"
 #include "guest/runtime/runtime.h"
 
+enum {
+    ACCESS_ALL = TRAPLINE_READ | TRAPLINE_WRITE | TRAPLINE_EXEC,
+};
+
 /* As in region_calls.asm. */
 _Static_assert(offsetof(struct region, ept_pages) == 24, "REGION_EPT_PAGES");
 
@@ -320,6 +324,39 @@ int region_unmap2_range(struct region *region, void *alias, size_t pages)
         return unmap2_range(alias, pages);
     region_lock();
     result = region_pt_unmap2(region, (uint64_t)alias, pages);
+    region_unlock();
+    return result;
+}
+
+/*
+ * MULTI holds the guest's lock from the first call to the last, so that another vCPU which comes to
+ * where the alias was does so when it is there again. What MAP2 would refuse is known before.
+ */
+static int ept_remap2(struct region *region, void *page, void *alias, unsigned access)
+{
+    struct trapline_call calls[] = {
+        {.number = TRAPLINE_HC_UNMAP2, .argument = {(uint64_t)alias, 1}},
+        {.number = TRAPLINE_HC_MAP2, .argument = {(uint64_t)page, 1, (uint64_t)alias, access}},
+    };
+    const int result = own_check(region, (uint64_t)page, 1);
+
+    if (result != 0)
+        return result;
+    if (!(access & TRAPLINE_READ) || (access & ~(unsigned)ACCESS_ALL))
+        return -TRAPLINE_EINVAL;
+    return multi(calls, sizeof(calls) / sizeof(calls[0]), NULL);
+}
+
+int region_remap2(struct region *region, void *page, void *alias, unsigned access)
+{
+    int result;
+
+    if (region->mechanism == REGION_EPT)
+        return ept_remap2(region, page, alias, access);
+    region_lock();
+    result = own_check(region, (uint64_t)page, 1);
+    if (result == 0)
+        result = region_pt_remap2(region, (uint64_t)page, (uint64_t)alias, access);
     region_unlock();
     return result;
 }

@@ -66,6 +66,7 @@ long region_pt_dirty(struct region *region, uint64_t address, size_t pages, void
 int region_pt_map2(struct region *region, uint64_t address, size_t pages, uint64_t alias,
                    unsigned access);
 int region_pt_unmap2(struct region *region, uint64_t alias, size_t pages);
+int region_pt_remap2(struct region *region, uint64_t page, uint64_t alias, unsigned access);
 
 /* The next alias of the same page, as first_alias has it. */
 uint32_t *region_alias_next(uint64_t alias);
@@ -103,6 +104,14 @@ static inline uint64_t update_entry(uint64_t *entry, uint64_t clear, uint64_t se
 static inline uint64_t region_update(uint64_t address, uint64_t clear, uint64_t set)
 {
     return update_entry(page_tables_entry(address), clear, set);
+}
+
+/* Whether a translation of the old entry may allow what the new one does not. */
+static inline bool region_lowers(uint64_t old, uint64_t new)
+{
+    if (!(old & PTE_PRESENT))
+        return false;
+    return (old & ~new &(PTE_PRESENT | PTE_WRITE)) || (new & ~old &PTE_NX);
 }
 
 /* region_key.c: switch protection keys on; false where the CPU has none. */

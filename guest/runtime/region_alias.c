@@ -77,9 +77,14 @@ static bool in_window(uint64_t alias, size_t pages)
            pages <= most - (alias - base) / TRAPLINE_PAGE_SIZE;
 }
 
-static void map_one(struct region *region, uint64_t page, uint64_t alias, unsigned access)
+static bool valid_access(unsigned access)
 {
-    const size_t index = (page - region->base) / TRAPLINE_PAGE_SIZE;
+    return (access & TRAPLINE_READ) && !(access & ~(unsigned)ACCESS_ALL);
+}
+
+/* The entry of an alias of a region's page. */
+static uint64_t alias_entry(uint64_t page, unsigned access)
+{
     const uint64_t own = page_tables_read(page);
     const bool write = access & TRAPLINE_WRITE;
     const bool exec = (access & TRAPLINE_EXEC) && (own & PTE_FULL_EXEC);
@@ -87,11 +92,16 @@ static void map_one(struct region *region, uint64_t page, uint64_t alias, unsign
                             (exec ? PTE_FULL_EXEC : PTE_NX) | (own & (PTE_USER | PTE_TRACKED)) |
                             (own & PTE_TRACKED ? 0 : PTE_DIRTY);
 
+    return page | rights | PTE_PRESENT | PTE_ACCESSED | PTE_REGION;
+}
+
+static void chain_in(struct region *region, uint64_t page, uint64_t alias)
+{
+    const size_t index = (page - region->base) / TRAPLINE_PAGE_SIZE;
+
     *region_alias_next(alias) = region->state->first_alias[index];
     region->state->first_alias[index] = alias_number(alias);
     region->state->aliases++;
-    *(volatile uint64_t *)page_tables_entry(alias) =
-        page | rights | PTE_PRESENT | PTE_ACCESSED | PTE_REGION;
 }
 
 int region_pt_map2(struct region *region, uint64_t address, size_t pages, uint64_t alias,
@@ -99,7 +109,7 @@ int region_pt_map2(struct region *region, uint64_t address, size_t pages, uint64
 {
     int result;
 
-    if (!in_window(alias, pages) || !(access & TRAPLINE_READ) || (access & ~(unsigned)ACCESS_ALL))
+    if (!in_window(alias, pages) || !valid_access(access))
         return -TRAPLINE_EINVAL;
     result = page_tables_cover(alias, pages);
     if (result != 0)
@@ -109,8 +119,13 @@ int region_pt_map2(struct region *region, uint64_t address, size_t pages, uint64
             return -TRAPLINE_EEXIST;
     if (region->mechanism == REGION_KEY)
         page_tables_allow_user(alias, pages);
-    for (size_t i = 0; i < pages; i++)
-        map_one(region, address + i * TRAPLINE_PAGE_SIZE, alias + i * TRAPLINE_PAGE_SIZE, access);
+    for (size_t i = 0; i < pages; i++) {
+        const uint64_t page = address + i * TRAPLINE_PAGE_SIZE;
+        const uint64_t at = alias + i * TRAPLINE_PAGE_SIZE;
+
+        chain_in(region, page, at);
+        *(volatile uint64_t *)page_tables_entry(at) = alias_entry(page, access);
+    }
     return 0;
 }
 
@@ -125,6 +140,20 @@ static void unchain(struct region *region, uint64_t page, uint64_t alias)
     region->state->aliases--;
 }
 
+/* Put another entry, or 0, in the place of an alias's own: it is its page's alias no longer. */
+static void replace_alias(struct region *region, uint64_t alias, uint64_t entry,
+                          struct region_flush *flush)
+{
+    const uint64_t old = __atomic_exchange_n(page_tables_entry(alias), entry, __ATOMIC_SEQ_CST);
+    const uint64_t page = old & PTE_ADDRESS;
+
+    if (region_lowers(old, entry) || ((old & PTE_PRESENT) && page != (entry & PTE_ADDRESS)))
+        region_flush_page(flush, alias);
+    if ((old & PTE_TRACKED) && (old & PTE_DIRTY))
+        region_update(page, 0, PTE_DIRTY);
+    unchain(region, page, alias);
+}
+
 int region_pt_unmap2(struct region *region, uint64_t alias, size_t pages)
 {
     struct region_flush flush = region_flush_begin(pages);
@@ -135,16 +164,24 @@ int region_pt_unmap2(struct region *region, uint64_t alias, size_t pages)
     result = region_check(region, alias, pages);
     if (result != 0)
         return result;
-    for (size_t i = 0; i < pages; i++) {
-        const uint64_t at = alias + i * TRAPLINE_PAGE_SIZE;
-        const uint64_t entry = __atomic_exchange_n(page_tables_entry(at), 0, __ATOMIC_SEQ_CST);
-        const uint64_t page = entry & PTE_ADDRESS;
+    for (size_t i = 0; i < pages; i++)
+        replace_alias(region, alias + i * TRAPLINE_PAGE_SIZE, 0, &flush);
+    region_flush_end(&flush);
+    return 0;
+}
 
-        region_flush_page(&flush, at);
-        if ((entry & PTE_TRACKED) && (entry & PTE_DIRTY))
-            region_update(page, 0, PTE_DIRTY);
-        unchain(region, page, at);
-    }
+int region_pt_remap2(struct region *region, uint64_t page, uint64_t alias, unsigned access)
+{
+    struct region_flush flush = region_flush_begin(1);
+    int result;
+
+    if (!in_window(alias, 1) || !valid_access(access))
+        return -TRAPLINE_EINVAL;
+    result = region_check(region, alias, 1);
+    if (result != 0)
+        return result;
+    replace_alias(region, alias, alias_entry(page, access), &flush);
+    chain_in(region, page, alias);
     region_flush_end(&flush);
     return 0;
 }

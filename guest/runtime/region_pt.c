@@ -63,14 +63,6 @@ static uint64_t rights_of(unsigned access, uint64_t entry)
            ((access & TRAPLINE_EXEC) && (entry & PTE_FULL_EXEC) ? 0 : PTE_NX);
 }
 
-/* Whether a translation of the old entry may allow what the new one does not. */
-static bool lowered(uint64_t old, uint64_t new)
-{
-    if (!(old & PTE_PRESENT))
-        return false;
-    return (old & ~new &(PTE_PRESENT | PTE_WRITE)) || (new & ~old &PTE_NX);
-}
-
 static void set_access(struct region *region, uint64_t address, unsigned access,
                        struct region_flush *flush)
 {
@@ -80,7 +72,7 @@ static void set_access(struct region *region, uint64_t address, unsigned access,
     if (region->state->home && region_owns(region, address))
         region_key_stray(region, (address - region->base) / TRAPLINE_PAGE_SIZE);
     old = region_update(address, PTE_KEY | (rights ? PTE_RIGHTS : PTE_PRESENT), rights);
-    if (lowered(old, rights))
+    if (region_lowers(old, rights))
         region_flush_page(flush, address);
 }
 
@@ -97,7 +89,7 @@ static void set_own(uint64_t address, size_t pages, unsigned access, struct regi
             __atomic_and_fetch(entry, ~(uint64_t)PTE_PRESENT, __ATOMIC_SEQ_CST);
     } else {
         for (; entry != end; entry++)
-            flush->owed |= lowered(update_entry(entry, PTE_RIGHTS, rights), rights);
+            flush->owed |= region_lowers(update_entry(entry, PTE_RIGHTS, rights), rights);
     }
     for (size_t i = 0; flush->owed && !flush->all && i < pages; i++)
         flush_page(address + i * TRAPLINE_PAGE_SIZE);

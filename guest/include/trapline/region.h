@@ -150,6 +150,16 @@ static inline int region_unmap2(struct region *region, void *alias)
 }
 
 /*
+ * Have an alias lead to another page of the region, or give it other full rights: UNMAP2 and MAP2
+ * of one page in one, so that an access of another vCPU goes to the old page or to the new one, or
+ * traps by the old access; it never finds no alias there. When the call has returned nobody uses
+ * the old page by it. The alias has access as its full rights and its present access.
+ * Returns 0; -EINVAL, -ENOENT (the alias is not mapped); or -ENOMEM when the hypervisor lacks a
+ * table for the new page, after which, alone of all errors, the alias is not mapped any more.
+ */
+int region_remap2(struct region *region, void *page, void *alias, unsigned access);
+
+/*
  * A set of pages of one region that are protected together, again and again. Setting a set's access
  * is PROTN of its pages, or UNPROT when the access is the region's full rights. With REGION_KEY it
  * is one write to PKRU, however many pages there are, plus one entry for each page that was

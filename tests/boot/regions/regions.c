@@ -486,6 +486,56 @@ static void check_map2(void)
     close_region();
 }
 
+static void check_remap2(void)
+{
+    char *alias;
+    void *list[4];
+    size_t left;
+
+    open_region(4);
+    alias = region_alias_window(region);
+    EXPECT_EQ(region_remap2(region, page(0), alias, ACCESS_RW), -TRAPLINE_ENOENT);
+    EXPECT_EQ(region_map2(region, page(1), alias, ACCESS_RW), 0);
+    page(1)[9] = 1;
+    page(2)[9] = 2;
+    EXPECT_EQ(alias[9], 1);
+    /* The new page's rights are those that were asked for, whatever was allowed before. */
+    EXPECT_EQ(region_prot1(region, alias, TRAPLINE_NONE), 0);
+    EXPECT_EQ(region_remap2(region, page(2), alias, TRAPLINE_READ), 0);
+    EXPECT_EQ(allowed(alias), TRAPLINE_READ);
+    EXPECT_EQ(alias[9], 2);
+    EXPECT_EQ(region_unprot(region, alias), 0);
+    EXPECT_EQ(allowed(alias), TRAPLINE_READ);
+    EXPECT_EQ(region_remap2(region, page(2), alias, ACCESS_RW), 0);
+    EXPECT_EQ(allowed(alias), ACCESS_RW);
+    EXPECT_EQ(region_remap2(region, page(1), alias, ACCESS_RW), 0);
+    alias[9] = 3;
+    EXPECT(page(1)[9] == 3 && page(2)[9] == 2);
+
+    EXPECT_EQ(region_remap2(region, page(1), alias, TRAPLINE_NONE), -TRAPLINE_EINVAL);
+    EXPECT_EQ(region_remap2(region, page(1), alias, TRAPLINE_WRITE), -TRAPLINE_EINVAL);
+    EXPECT_EQ(region_remap2(region, page(1), alias, 9), -TRAPLINE_EINVAL);
+    EXPECT_EQ(region_remap2(region, page(1) + 1, alias, ACCESS_RW), -TRAPLINE_EINVAL);
+    EXPECT_EQ(region_remap2(region, page(1), alias + 1, ACCESS_RW), -TRAPLINE_EINVAL);
+    EXPECT_EQ(region_remap2(region, page(1), page(2), ACCESS_RW), -TRAPLINE_EINVAL);
+    EXPECT_EQ(region_remap2(region, alias, alias, ACCESS_RW), -TRAPLINE_EINVAL);
+    EXPECT_EQ(region_remap2(region, page(4), alias, ACCESS_RW), -TRAPLINE_ENOENT);
+    EXPECT_EQ(alias[9], 3);
+
+    /* What was written by it is the old page's, and then the new one's. */
+    EXPECT_EQ(region_track(region, base, 4, 1), 0);
+    alias[9] = 4;
+    EXPECT_EQ(region_remap2(region, page(3), alias, ACCESS_RW), 0);
+    EXPECT_EQ(region_dirty(region, base, 4, list, 4, &left), 1);
+    EXPECT(list[0] == page(1));
+    alias[9] = 5;
+    EXPECT_EQ(region_dirty(region, base, 4, list, 4, &left), 1);
+    EXPECT(list[0] == page(3));
+    EXPECT_EQ(region_track(region, base, 4, 0), 0);
+    EXPECT_EQ(region_unmap2(region, alias), 0);
+    close_region();
+}
+
 static void check_sets(void)
 {
     static void *odd[PAGES / 2], *even[PAGES / 2];
@@ -567,6 +617,7 @@ static const struct check checks[] = {
     {"nested faults", check_nested},
     {"track and dirty", check_dirty},
     {"aliases", check_map2},
+    {"aliases that move", check_remap2},
     {"sets", check_sets},
     {"exits", check_exits},
 };

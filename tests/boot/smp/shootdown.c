@@ -281,6 +281,43 @@ static void check_unmap(void)
     EXPECT_EQ(region_map2(region, target, (void *)alias, ACCESS_RW), 0);
 }
 
+static void store_always(void *argument)
+{
+    (void)argument;
+    for (uint64_t value = 1; !atomic_load(&stop); value++)
+        alias[vcpu_index()] = value;
+}
+
+/*
+ * The alias moves under the stores: none of them finds no page there, and none goes to the old page
+ * any more once the call has returned and they were seen on the new one.
+ */
+static void check_remap(void)
+{
+    volatile uint64_t *const pages[2] = {(volatile uint64_t *)target,
+                                         (volatile uint64_t *)(target + PAGE)};
+
+    memset(target, 0, 2 * PAGE);
+    begin(store_always, on_fault);
+    for (unsigned round = 1; round <= ROUNDS && check_good(); round++) {
+        volatile uint64_t *const new = pages[round % 2], *const old = pages[(round + 1) % 2];
+        uint64_t at_old[VCPUS_MAX], at_new[VCPUS_MAX];
+
+        check_at("round %u", round);
+        for (unsigned v = 1; v < vcpu_count(); v++)
+            at_new[v] = new[v];
+        EXPECT_EQ(region_remap2(region, (void *)new, (void *)alias, ACCESS_RW), 0);
+        for (unsigned v = 1; v < vcpu_count(); v++)
+            at_old[v] = old[v];
+        for (unsigned v = 1; v < vcpu_count(); v++) {
+            WAIT_UNTIL(new[v] != at_new[v]);
+            EXPECT_EQ(old[v], at_old[v]);
+        }
+    }
+    end();
+    EXPECT_EQ(region_remap2(region, target, (void *)alias, ACCESS_RW), 0);
+}
+
 /* Writes to all pages in a sequence of each vCPU's own. */
 static void write_everywhere(void *argument)
 {
@@ -531,6 +568,7 @@ static const struct check checks[] = {
     {"shootdown: no read after PROT", check_reads},
     {"shootdown: no execution after PROT", check_execution},
     {"shootdown: no translation of an alias that is gone", check_unmap},
+    {"shootdown: an alias that moves under stores", check_remap},
     {"shootdown: no write that DIRTY misses", check_dirty},
     {"shootdown: all vCPUs call at once", check_callers},
     {"shootdown: interrupts sent", check_interrupts},
