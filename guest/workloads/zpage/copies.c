@@ -213,6 +213,36 @@ size_t copies_pool_peak(void)
     return pool_peak(&pool);
 }
 
+bool copies_check(size_t pages)
+{
+    uint8_t *const mark = calloc(pool_units(&pool) + 1, sizeof(*mark));
+    size_t in_pool = 0, without_frame = 0, queued = 0;
+    bool whole;
+
+    if (!mark) {
+        printf("zpage: no memory to check the pool\n");
+        return false;
+    }
+    for (size_t page = 0; page < pages; page++) {
+        if (copies[page].place != COPY_POOL)
+            continue;
+        in_pool++;
+        without_frame += !copies[page].has_frame;
+        pool_mark(&pool, copies[page].object, copies[page].bytes, mark);
+    }
+    for (uint32_t page = oldest; page != NOBODY && queued <= in_pool; page = copies[page].newer)
+        queued += copies[page].place == COPY_POOL;
+    whole = pool_whole(&pool, mark);
+    free(mark);
+    if (!whole)
+        printf("zpage: units of the pool are lost or used twice\n");
+    if (queued != in_pool || without_frame != held)
+        printf(
+            "zpage: %zu copies in the pool, %zu in its queue; %zu without a frame, %zu counted\n",
+            in_pool, queued, without_frame, held);
+    return whole && queued == in_pool && without_frame == held;
+}
+
 void copies_count_anew(void)
 {
     counts = (struct copies_counts){.compressed = 0};

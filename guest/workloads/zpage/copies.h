@@ -54,6 +54,9 @@ size_t copies_held(void);
 size_t copies_pool_bytes(void);
 size_t copies_pool_peak(void);
 
+/* Whether the pool, its queue and the counts of it agree; what does not is printed. */
+bool copies_check(size_t pages);
+
 /* Begin to count anew. */
 void copies_count_anew(void);
 

@@ -90,12 +90,39 @@ void pool_drop(struct pool *pool, uint32_t object, size_t bytes)
     pool->free += units;
 }
 
+void pool_mark(const struct pool *pool, uint32_t object, size_t bytes, uint8_t *mark)
+{
+    const size_t units = units_of(bytes);
+    uint32_t unit = object;
+
+    for (size_t i = 0; i < units && unit < pool_units(pool); i++, unit = pool->next[unit])
+        mark[unit]++;
+}
+
+bool pool_whole(const struct pool *pool, const uint8_t *mark)
+{
+    uint32_t unit = pool->first_free;
+    size_t once = 0;
+
+    for (size_t i = 0; i < pool->free; i++, unit = pool->next[unit])
+        if (unit >= pool_units(pool) || mark[unit])
+            return false;
+    for (size_t i = 0; i < pool_units(pool); i++)
+        once += mark[i] == 1;
+    return once + pool->free == pool_units(pool);
+}
+
+size_t pool_units(const struct pool *pool)
+{
+    return pool->pages * PAGE_UNITS;
+}
+
 size_t pool_used(const struct pool *pool)
 {
-    return (pool->pages * PAGE_UNITS - pool->free) * POOL_UNIT;
+    return (pool_units(pool) - pool->free) * POOL_UNIT;
 }
 
 size_t pool_peak(const struct pool *pool)
 {
-    return (pool->pages * PAGE_UNITS - pool->least_free) * POOL_UNIT;
+    return (pool_units(pool) - pool->least_free) * POOL_UNIT;
 }

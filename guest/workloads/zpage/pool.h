@@ -35,6 +35,14 @@ uint32_t pool_put(struct pool *pool, const void *from, size_t bytes);
 void pool_get(const struct pool *pool, uint32_t object, void *to, size_t bytes);
 void pool_drop(struct pool *pool, uint32_t object, size_t bytes);
 
+/*
+ * Whether every unit is either free or in one of the objects that mark[] counts: it has a number
+ * for each unit, to which pool_mark() has added 1 for each object that the unit is in.
+ */
+void pool_mark(const struct pool *pool, uint32_t object, size_t bytes, uint8_t *mark);
+bool pool_whole(const struct pool *pool, const uint8_t *mark);
+size_t pool_units(const struct pool *pool);
+
 /* Bytes of the units that are in use, now and at most since pool_open(). */
 size_t pool_used(const struct pool *pool);
 size_t pool_peak(const struct pool *pool);

@@ -114,7 +114,7 @@ static bool verify(const struct run_settings *set)
     if (wrong)
         printf("zpage: %zu of %lu pages are not what they are without paging\n", wrong, set->pages);
     pages_free(plain, set->pages);
-    good = good && wrong == 0;
+    good = copies_check(set->pages) && good && wrong == 0;
     printf("zpage: verify: %s\n",
            good ? "sums and pages are those of a run without paging" : "WRONG");
     return good;

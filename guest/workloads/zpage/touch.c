@@ -12,6 +12,7 @@
 enum {
     SEED = 20260,
     PERCENT = 100,
+    VISIT = 8, /* accesses to a page that was chosen at random, before the next one is */
     BLOCK_WORDS = CONTENT_BLOCK / sizeof(uint64_t),
 };
 
@@ -68,21 +69,27 @@ static void read_block(struct work *work, unsigned thread, struct place place)
         result->wrong++;
 }
 
+/* Where access i of a thread goes. */
+static struct place choose(const struct work *work, uint64_t i, size_t blocks, struct place last,
+                           uint64_t *random)
+{
+    if (work->program == PROGRAM_SCAN)
+        return (struct place){.block = 1 + i % blocks, .page = i / blocks % work->pages};
+    return (struct place){.block = 1 + random_below(random, blocks),
+                          .page = i % VISIT ? last.page : zipf_page(random_next(random))};
+}
+
 void touch_run(struct work *work, unsigned thread)
 {
     struct work_result *const result = &work->results[thread];
     const size_t blocks = blocks_of_part(work) - 1;
     uint64_t random = SEED + thread;
+    struct place place = {0, 0};
 
     for (uint64_t i = 0; i < work->accesses; i++) {
-        const uint64_t dice = random_next(&random);
-        struct place place = {.block = 1 + i % blocks, .page = i / blocks % work->pages};
-
-        if (work->program == PROGRAM_RANDOM)
-            place = (struct place){.block = 1 + (dice >> 32) % blocks,
-                                   .page = zipf_page(random_next(&random))};
-        if (dice % PERCENT < work->writes)
-            write_block(work, thread, place, dice);
+        place = choose(work, i, blocks, place, &random);
+        if (random_below(&random, PERCENT) < work->writes)
+            write_block(work, thread, place, i);
         else
             read_block(work, thread, place);
         result->accesses++;
