@@ -92,6 +92,8 @@ static inline int run_checks(const struct check *checks, size_t count)
 #define RUN_CHECKS(checks) run_checks(checks, COUNT(checks))
 
 enum {
+    EXIT_LACKING =
+        77, /* the machine lacks what the test is about: as tests/harness/linux.py has it */
     PAGE = TRAPLINE_PAGE_SIZE,
     PAGES_2M = 512,
 };

@@ -583,6 +583,7 @@ static const struct check checks[] = {
 int main(int argc, char **argv)
 {
     enum region_mechanism mechanism = REGION_DEFAULT;
+    int result;
 
     for (int i = 1; i < argc; i++) {
         own_cpus |= strcmp(argv[i], "own") == 0;
@@ -590,8 +591,12 @@ int main(int argc, char **argv)
             if (strcmp(argv[i], region_mechanism_name((enum region_mechanism)m)) == 0)
                 mechanism = (enum region_mechanism)m;
     }
-    if (region_create(&region, SPARE_PAGES + SHARED_PAGES, PAGES_2M, mechanism))
-        return EXIT_FAILURE;
+    result = region_create(&region, SPARE_PAGES + SHARED_PAGES, PAGES_2M, mechanism);
+    if (result != 0) {
+        printf("shootdown: %s: %s\n", region_mechanism_name(mechanism),
+               trapline_error_name(result));
+        return result == -TRAPLINE_EOPNOTSUPP ? EXIT_LACKING : EXIT_FAILURE;
+    }
     field = region_base(region);
     target = field + SPARE_PAGES * PAGE;
     alias = region_alias_window(region);
