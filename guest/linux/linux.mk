@@ -49,7 +49,7 @@ define linux_program
 $(call linux_folder,$1)/$2: $(patsubst %.c,$(BUILD)/linux/objects/$1/%.o,$(LINUX_HOME_C) $3)
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
-	$(Q)$(CC) $(LINUX_CFLAGS) $(LINUX_FLAGS_$1) -o $$@ $$^
+	$(Q)$(CC) $(LINUX_CFLAGS) $(LINUX_FLAGS_$1) -o $$@ $$^ $(GUEST_LIBS_$2)
 
 -include $(patsubst %.c,$(BUILD)/linux/objects/$1/%.d,$3)
 endef

@@ -80,6 +80,15 @@ int region_map2_range(struct region *region, void *page, size_t pages, void *ali
     return result;
 }
 
+static void forget(struct region *region, size_t slot, size_t pages)
+{
+    for (size_t i = 0; i < pages; i++)
+        region->state->slots[slot + i] = (struct slot){.mapped = false};
+    region->state->aliases -= pages;
+    if (region->state->aliases == 0)
+        region->state->window_used = 0;
+}
+
 static int unmap2(struct region *region, uint64_t alias, size_t pages)
 {
     const size_t slot = region_slot(region, alias);
@@ -94,11 +103,7 @@ static int unmap2(struct region *region, uint64_t alias, size_t pages)
         result = close_slots(region, slot, pages);
     if (result != 0)
         return result;
-    for (size_t i = 0; i < pages; i++)
-        region->state->slots[slot + i] = (struct slot){.mapped = false};
-    region->state->aliases -= pages;
-    if (region->state->aliases == 0)
-        region->state->window_used = 0;
+    forget(region, slot, pages);
     return 0;
 }
 
@@ -108,6 +113,40 @@ int region_unmap2_range(struct region *region, void *alias, size_t pages)
 
     region_lock();
     result = unmap2(region, (uint64_t)alias, pages);
+    region_unlock();
+    return result;
+}
+
+/* Who accesses the alias meanwhile meets a fault and waits for the lock in it. */
+static int remap2(struct region *region, uint64_t page, uint64_t alias, unsigned access)
+{
+    const size_t slot = region_slot(region, alias);
+    int result = region_check_own(region, page, 1);
+
+    if (result != 0)
+        return result;
+    if (!in_window(region, alias, 1) || !(access & TRAPLINE_READ) ||
+        (access & ~(unsigned)ACCESS_ALL))
+        return -TRAPLINE_EINVAL;
+    result = region_check(region, alias, 1);
+    if (result != 0)
+        return result;
+    region->state->slots[slot].access = TRAPLINE_NONE;
+    result = region_apply(region, slot, 1);
+    if (result == 0)
+        result = region_dirty_unmapping(region, slot, 1);
+    if (result == 0)
+        result = close_slots(region, slot, 1);
+    forget(region, slot, 1);
+    return result != 0 ? result : map_slots(region, region_slot(region, page), 1, slot, access);
+}
+
+int region_remap2(struct region *region, void *page, void *alias, unsigned access)
+{
+    int result;
+
+    region_lock();
+    result = remap2(region, (uint64_t)page, (uint64_t)alias, access);
     region_unlock();
     return result;
 }
