@@ -1,5 +1,7 @@
 /* MAP2 on Linux: more mappings of a region's memory, in its window. */
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "guest/linux/region.h"
 
@@ -14,13 +16,23 @@ static bool in_window(const struct region *region, uint64_t alias, size_t pages)
            pages <= most - (alias - base) / TRAPLINE_PAGE_SIZE;
 }
 
-/* Nothing is at these slots of the window any more. */
-static int close_slots(struct region *region, size_t slot, size_t pages)
+/*
+ * Map something at slots of the window. By the bare call: to ThreadSanitizer mmap() is a write of
+ * the whole range by its caller, and an alias may move while others use it.
+ */
+static bool map_at(const struct region *region, size_t slot, size_t pages, int flags, int file,
+                   size_t page)
 {
-    return mmap((void *)region_slot_address(region, slot), pages * TRAPLINE_PAGE_SIZE, PROT_NONE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED
-               ? -TRAPLINE_ENOMEM
-               : 0;
+    return syscall(SYS_mmap, region_slot_address(region, slot), pages * TRAPLINE_PAGE_SIZE,
+                   PROT_NONE, flags | MAP_FIXED, file, page * TRAPLINE_PAGE_SIZE) >= 0;
+}
+
+/* Nothing is at these slots of the window any more. */
+static int close_slots(const struct region *region, size_t slot, size_t pages)
+{
+    return map_at(region, slot, pages, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+               ? 0
+               : -TRAPLINE_ENOMEM;
 }
 
 static int map_slots(struct region *region, size_t page, size_t pages, size_t slot, unsigned access)
@@ -29,9 +41,7 @@ static int map_slots(struct region *region, size_t page, size_t pages, size_t sl
     const unsigned full = access & region_rights(region);
     int result = 0;
 
-    if (mmap((void *)region_slot_address(region, slot), pages * TRAPLINE_PAGE_SIZE, PROT_NONE,
-             MAP_SHARED | MAP_FIXED, state->memory,
-             (off_t)(page * TRAPLINE_PAGE_SIZE)) == MAP_FAILED)
+    if (!map_at(region, slot, pages, MAP_SHARED, state->memory, page))
         return -TRAPLINE_ENOMEM;
     for (size_t i = 0; i < pages; i++)
         state->slots[slot + i] = (struct slot){.full = (uint8_t)full,
