@@ -11,7 +11,7 @@
 
 enum {
     WINDOW_LEAST = 512, /* pages */
-    WINDOW_FACTOR = 4,  /* pages of the window for a page of the region */
+    WINDOW_FACTOR = 16, /* pages of the window for a page of the region */
 };
 
 struct region *region_first;
