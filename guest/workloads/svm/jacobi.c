@@ -48,15 +48,18 @@ static void relax(const double *from, double *to, uint64_t size, uint64_t first,
     }
 }
 
-static void run(void *memory, const struct work *work, const struct crew *crew)
+void jacobi_round(void *memory, const struct work *work, const struct crew *crew, uint64_t round)
 {
     const uint64_t rows = work->size - 2;
-    const uint64_t first = 1 + crew_part(rows, crew, crew->self);
-    const uint64_t end = 1 + crew_part(rows, crew, crew->self + 1);
 
+    relax(grid(memory, work, round % 2), grid(memory, work, (round + 1) % 2), work->size,
+          1 + crew_part(rows, crew, crew->self), 1 + crew_part(rows, crew, crew->self + 1));
+}
+
+static void run(void *memory, const struct work *work, const struct crew *crew)
+{
     for (uint64_t round = 0; round < work->rounds; round++) {
-        relax(grid(memory, work, round % 2), grid(memory, work, (round + 1) % 2), work->size, first,
-              end);
+        jacobi_round(memory, work, crew, round);
         crew->meet();
     }
 }

@@ -33,6 +33,9 @@ struct kernel {
 
 extern const struct kernel kernel_jacobi, kernel_matrix, kernel_sort, kernel_dot;
 
+/* A crew member's part of one round of kernel_jacobi. */
+void jacobi_round(void *memory, const struct work *work, const struct crew *crew, uint64_t round);
+
 /* A crew member's part of count things: from the first one to before the next one's first. */
 static inline uint64_t crew_part(uint64_t count, const struct crew *crew, unsigned member)
 {

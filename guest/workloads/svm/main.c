@@ -14,6 +14,7 @@
 #include "guest/common/options.h"
 #include "guest/workloads/svm/litmus.h"
 #include "guest/workloads/svm/measure.h"
+#include "guest/workloads/svm/messages.h"
 #include "guest/workloads/svm/svm.h"
 
 enum {
@@ -23,8 +24,9 @@ enum {
 };
 
 enum choice {
-    CHOICE_LITMUS = KERNELS, /* below: the kernel of that index */
-    CHOICE_ALL,              /* the kernels, not the litmus tests */
+    CHOICE_JACOBI, /* and so on: the kernel of that index */
+    CHOICE_LITMUS = KERNELS,
+    CHOICE_ALL, /* the kernels, not the litmus tests */
 };
 
 enum mistake {
@@ -41,7 +43,7 @@ static struct {
     uint64_t nodes, size, rounds, spread, hold;
     unsigned choice, mistake;
     enum region_mechanism mechanism;
-    bool verify;
+    bool verify, baseline;
 } settings = {.spread = 4000, .hold = 2000, .choice = CHOICE_ALL, .mechanism = REGION_DEFAULT};
 
 static const struct option options[] = {
@@ -88,6 +90,10 @@ static const struct option options[] = {
      .kind = OPTION_FLAG,
      .value = &settings.verify,
      .help = "compare results with those of one node alone, and the nodes' tables"},
+    {.name = "baseline",
+     .kind = OPTION_FLAG,
+     .value = &settings.baseline,
+     .help = "jacobi by messages, without shared memory"},
 };
 
 static bool is_chosen(unsigned kernel)
@@ -164,13 +170,48 @@ static bool sizes_fit(void)
     return true;
 }
 
+/* Returns whether all is right; what cannot be is told and is not right. */
+static bool run_shared(void)
+{
+    const char *mode = region_mechanism_name(settings.mechanism);
+    const int result = svm_start(&(struct svm_options){
+        .pages = space_pages(),
+        .mechanism = settings.mechanism,
+        .hold = settings.hold,
+        .deaf = settings.mistake == MISTAKE_INVALIDATE,
+    });
+    bool right;
+
+    if (result != 0) {
+        printf("svm: no shared space of %lu pages: %s\n", (unsigned long)space_pages(),
+               trapline_error_name(result));
+        return false;
+    }
+    right = run();
+    svm_end();
+    if (peers_self() == 0)
+        printf("svm: %u nodes, %s: %s\n", peers_count(), mode,
+               right ? "all is as it should be" : "FAILED");
+    return right;
+}
+
+static bool run_baseline(void)
+{
+    const struct work work = work_of(&kernel_jacobi);
+    const bool right = messages_jacobi(&work, settings.verify);
+
+    peers_end();
+    return right;
+}
+
 int main(int argc, char **argv)
 {
     int result;
-    bool right;
 
     if (!options_read("svm", argc, argv, options, sizeof(options) / sizeof(options[0])))
         return EXIT_FAILURE;
+    if (settings.baseline)
+        settings.choice = CHOICE_JACOBI;
     result = peers_start((unsigned)settings.nodes);
     if (result < 0) {
         printf("svm: %lu nodes cannot meet: %s\n", (unsigned long)settings.nodes,
@@ -181,19 +222,5 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS; /* one guest more than was asked for */
     if (!sizes_fit())
         return EXIT_FAILURE;
-    result = svm_start(&(struct svm_options){.pages = space_pages(),
-                                             .mechanism = settings.mechanism,
-                                             .hold = settings.hold,
-                                             .deaf = settings.mistake == MISTAKE_INVALIDATE});
-    if (result != 0) {
-        printf("svm: no shared space of %lu pages: %s\n", (unsigned long)space_pages(),
-               trapline_error_name(result));
-        return EXIT_FAILURE;
-    }
-    right = run();
-    svm_end();
-    if (peers_self() == 0)
-        printf("svm: %u nodes, %s: %s\n", peers_count(), region_mechanism_name(settings.mechanism),
-               right ? "all is as it should be" : "FAILED");
-    return right ? EXIT_SUCCESS : EXIT_FAILURE;
+    return (settings.baseline ? run_baseline() : run_shared()) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
