@@ -9,7 +9,7 @@
  *   MAP2          the node's own way to a page that nobody may touch: it fills pages that have
  * come, and copies those that go
  *
- * `make run GUEST=svm COPIES=2 CPUS=2`: see docs/workloads/SVM.md.
+ * `make run GUEST=svm COPIES=2 CPUS=2`: see docs/workloads/svm.md.
  */
 #include "guest/common/options.h"
 #include "guest/workloads/svm/litmus.h"
