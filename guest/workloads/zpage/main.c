@@ -1,9 +1,8 @@
 /*
  * Data-compression paging (Appel and Li, "Virtual Memory Primitives for User Programs", ASPLOS
- * 1991, section 3.7; Wilson, Kaplan and Smaragdakis, "The Case for Compressed Caching in Virtual
- * Memory Systems", USENIX 1999): a program whose memory is several times what there is. Pages that
- * are not in use are compressed into a pool in memory, and only what the pool cannot hold goes to a
- * store.
+ * 1991; Wilson, Kaplan and Smaragdakis, "The Case for Compressed Caching in Virtual Memory
+ * Systems", USENIX 1999): a program whose memory is several times what there is. Pages that are not
+ * in use are compressed into a pool in memory, and only what the pool cannot hold goes to a store.
  *
  *   MAP2    an address of the space is an alias of the frame that the page is in; REMAP2 moves it
  *   TRAP    an access to a page that is not in memory, is watched for use, or is written first
