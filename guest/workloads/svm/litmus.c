@@ -24,8 +24,7 @@ struct stage {
     struct seen *seen; /* [1] to [rounds] */
 };
 
-/* seen: of each node. outcomes: how often each was seen. Returns how often what is forbidden was.
- */
+/* What all nodes saw; outcomes: how often each of a test's came. */
 struct evidence {
     const struct seen *seen[PEERS_MAX];
     unsigned nodes;
@@ -38,7 +37,7 @@ struct litmus {
     unsigned nodes; /* that it takes */
     const char *outcomes[OUTCOMES];
     void (*play)(struct stage *stage);
-    uint64_t (*judge)(struct evidence *evidence);
+    uint64_t (*judge)(struct evidence *evidence); /* how often what is forbidden was seen */
 };
 
 static void hold_up(struct stage *stage)
