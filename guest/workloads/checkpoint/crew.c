@@ -14,13 +14,43 @@ struct member {
     unsigned number; /* from 0 */
 };
 
-void crew_stop(struct crew *crew)
+void crew_init(struct crew *crew, void *memory, unsigned parts)
+{
+    const unsigned others = vcpu_count() - 1;
+
+    *crew = (struct crew){
+        .memory = memory,
+        .parts = parts,
+        .threads = others < parts ? others : parts,
+        .due = UINT64_MAX,
+    };
+}
+
+void crew_set_due(struct crew *crew, uint64_t steps)
+{
+    atomic_store(&crew->due, steps);
+}
+
+/* Under the lock. */
+static void close_gate(struct crew *crew)
+{
+    if (atomic_load(&crew->closed))
+        return;
+    crew->closed_at = ticks();
+    atomic_store(&crew->closed, true);
+    /* Those that wait for a neighbour come to the gate at once. */
+    for (unsigned i = 0; i < crew->threads; i++)
+        thread_unpark(i + 1);
+}
+
+uint64_t crew_stop(struct crew *crew)
 {
     mutex_lock(&crew->lock);
-    atomic_store(&crew->closed, true);
+    close_gate(crew);
     while (crew->waiting + atomic_load(&crew->ended) < crew->threads)
         condition_wait(&crew->quiet, &crew->lock);
     mutex_unlock(&crew->lock);
+    return crew->closed_at;
 }
 
 void crew_go(struct crew *crew)
@@ -31,9 +61,17 @@ void crew_go(struct crew *crew)
     mutex_unlock(&crew->lock);
 }
 
+static bool is_due(struct crew *crew)
+{
+    return work_steps(crew->memory) >= atomic_load_explicit(&crew->due, memory_order_relaxed);
+}
+
 static void wait_at_gate(struct crew *crew)
 {
     mutex_lock(&crew->lock);
+    if (is_due(crew))
+        close_gate(crew);
+    thread_unpark(0);
     crew->waiting++;
     condition_signal(&crew->quiet);
     while (atomic_load(&crew->closed))
@@ -57,7 +95,7 @@ static void compute(void *argument)
 
             more |= progress != WORK_ENDED;
             moved |= progress == WORK_DONE;
-            if (atomic_load_explicit(&crew->closed, memory_order_relaxed))
+            if (atomic_load_explicit(&crew->closed, memory_order_relaxed) || is_due(crew))
                 wait_at_gate(crew);
         }
         if (more && !moved)
@@ -85,13 +123,10 @@ static void compute_alone(const struct crew *crew, crew_turn *turn, void *contex
     }
 }
 
-void crew_run(struct crew *crew, void *memory, unsigned parts, crew_turn *turn, void *context)
+void crew_run(struct crew *crew, crew_turn *turn, void *context)
 {
-    const unsigned others = vcpu_count() - 1;
     struct member members[WORK_PARTS_MOST];
 
-    *crew =
-        (struct crew){.memory = memory, .parts = parts, .threads = others < parts ? others : parts};
     if (crew->threads == 0)
         compute_alone(crew, turn, context);
     for (unsigned i = 0; i < crew->threads; i++) {

@@ -175,6 +175,8 @@ static void complete(struct saver *saver)
     if (error)
         fail("a checkpoint cannot be completed", error);
     saver->active = false;
+    if (saver->image->sequence < saver->options.most)
+        crew_set_due(saver->crew, saver->due);
     saver->counts.checkpoints++;
     saver->counts.bytes += image_checkpoint_bytes(saver->image);
     witness(saver, saver->options.witness.completed);
@@ -226,10 +228,11 @@ static void protect(struct saver *saver)
 /* A checkpoint's instant. */
 static void begin(struct saver *saver)
 {
-    const uint64_t start = ticks();
+    const uint64_t start = crew_stop(saver->crew);
     uint64_t watched = saver->counts.witness_ticks;
 
-    crew_stop(saver->crew);
+    crew_set_due(saver->crew, UINT64_MAX);
+    saver->due += saver->options.every;
     choose(saver);
     image_begin(saver->image, saver->list, saver->count);
     witness(saver, saver->options.witness.stopped);
@@ -271,7 +274,6 @@ bool saver_turn(void *context)
     if (saver->image->sequence == saver->options.most || work_steps(saver->base) < saver->due)
         return false;
     begin(saver);
-    saver->due += saver->options.every;
     return true;
 }
 
@@ -316,6 +318,7 @@ int saver_create(struct saver **result, struct region *region, struct image *ima
     saver->crew = crew;
     saver->options = *options;
     saver->due = options->every;
+    crew_set_due(crew, saver->due);
     error = allocate(saver);
     if (!error && options->increments)
         error = region_track(region, saver->base, saver->pages, 1);

@@ -7,6 +7,8 @@
 enum {
     PAGE = TRAPLINE_PAGE_SIZE,
     GARBAGE = 0xa5,
+    LOST_ONE_IN = 8, /* blocks that a cut loses of those that were not flushed */
+    AT_END = 4,      /* each so many cuts one is at a checkpoint's end */
 };
 
 /* Calls to the target besides those for pages: header, end, flush; and the log's begin. */
@@ -104,7 +106,8 @@ static bool finish(const struct trial *trial, const struct work_size *size, uint
     struct crew crew;
     bool good;
 
-    crew_run(&crew, trial->memory, (unsigned)size->parts, NULL, NULL);
+    crew_init(&crew, trial->memory, (unsigned)size->parts);
+    crew_run(&crew, NULL, NULL);
     good = sum_of(trial->memory, trial->verifier->pages) == answer;
     if (!good)
         printf("checkpoint: the computation that went on from number %lu ends otherwise\n",
@@ -141,7 +144,7 @@ static void survive(const struct verifier *verifier, size_t calls, uint64_t *ran
         if (writes[i].offset == RECORDED_FLUSH)
             continue;
         for (size_t at = 0; at < writes[i].bytes; at += TARGET_BLOCK) {
-            if (i > flushed && random_below(random, 8) == 0)
+            if (i > flushed && random_below(random, LOST_ONE_IN) == 0)
                 continue;
             target->read(target, writes[i].offset + at, block, TARGET_BLOCK);
             left->write(left, writes[i].offset + at, block, TARGET_BLOCK);
@@ -175,7 +178,7 @@ static bool cut(struct trial *trial, size_t calls, uint64_t *random)
     return good;
 }
 
-/* Chance may leave a checkpoint incomplete at the last of its calls: those are tried, too. */
+/* At any call, at the moment a checkpoint is called complete, and in the middle of the last one. */
 static bool try_cuts(struct trial *trial, const struct work_size *size, uint64_t answer,
                      const struct verify_options *options)
 {
@@ -184,7 +187,7 @@ static bool try_cuts(struct trial *trial, const struct work_size *size, uint64_t
     uint64_t random = options->seed, between = 0;
 
     for (uint64_t i = 0; i < options->cuts; i++) {
-        const bool at_end = i % 4 == 3;
+        const bool at_end = i % AT_END == 0;
         const size_t calls = at_end ? verifier->writes[1 + random_below(&random, last)]
                                     : random_below(&random, verifier->recording.count + 1);
 
