@@ -1,0 +1,113 @@
+/* Pages leave the window, and places become free again. */
+#include "guest/workloads/bigspace/window.h"
+
+enum {
+    LEAVING_SHARE = 4, /* of the pages that are here one in so many leaves at a time */
+};
+
+static void unswizzle_page(const struct window *window, const struct page32 *from,
+                           struct page64 *to)
+{
+    for (size_t i = 0; i < PAGE_OBJECTS; i++) {
+        const struct object32 *const object = &from->objects[i];
+
+        to->objects[i].data = object->data;
+        for (size_t j = 0; j < OBJECT_REFS; j++) {
+            const uint32_t reference = object->refs[j];
+
+            to->objects[i].refs[j] =
+                reference ? window->place[reference / PAGE].page * PAGE + address_offset(reference)
+                          : 0;
+        }
+    }
+}
+
+/* So many pages leave, those that came first; their places stay reserved. */
+static void evict(struct window *window, size_t pages)
+{
+    for (size_t i = 0; i < pages; i++) {
+        const uint32_t at = window->queue[window->queue_first];
+        struct place *const place = &window->place[at];
+
+        window->queue_first = (window->queue_first + 1) % window->places;
+        window->queue_count--;
+        if (place->state == PLACE_DIRTY) {
+            unswizzle_page(window, (struct page32 *)(window->alias + (size_t)at * PAGE),
+                           space_find(window->space, place->page));
+            window->counts.written_back++;
+        }
+        place->state = PLACE_RESERVED;
+        window->leaving[i] = window->base + (size_t)at * PAGE;
+    }
+    window->counts.evictions += pages;
+    if (pages != 0 && region_protn(window->region, window->leaving, pages, TRAPLINE_NONE) != 0)
+        window_fail("PROTN of pages that leave, the first at", (uint64_t)window->leaving[0]);
+}
+
+static void mark(struct window *window, uint32_t reference)
+{
+    if (reference)
+        window->place[reference / PAGE].reachable = true;
+}
+
+/* Find the places that something refers to, pages that are here included. */
+static void mark_all(struct window *window)
+{
+    for (size_t at = 0; at < window->places; at++)
+        window->place[at].reachable = false;
+    for (size_t i = 0; i < WINDOW_ROOTS; i++)
+        mark(window, window->roots[i]);
+    for (size_t i = 0; i < window->queue_count; i++) {
+        const uint32_t at = window->queue[(window->queue_first + i) % window->places];
+        const struct page32 *const page = (struct page32 *)(window->alias + (size_t)at * PAGE);
+
+        window->place[at].reachable = true;
+        for (size_t j = 0; j < PAGE_OBJECTS; j++)
+            for (size_t k = 0; k < OBJECT_REFS; k++)
+                mark(window, page->objects[j].refs[k]);
+    }
+}
+
+/* Unmarked places are free, and no longer found. */
+static void sweep(struct window *window)
+{
+    for (size_t bucket = 0; bucket <= window->mask; bucket++) {
+        uint32_t *link = &window->buckets[bucket];
+
+        while (*link != WINDOW_NEVER) {
+            struct place *const place = &window->place[*link];
+
+            if (place->reachable) {
+                link = &place->next;
+                continue;
+            }
+            window->unused[window->unused_count++] = *link;
+            *link = place->next;
+            place->state = PLACE_FREE;
+            window->counts.freed++;
+        }
+    }
+}
+
+void window_make_room(struct window *window, size_t places, uint32_t keep)
+{
+    const uint64_t start = ticks();
+
+    while (window->unused_count < places) {
+        const size_t here = window->queue_count;
+
+        evict(window, (here + LEAVING_SHARE - 1) / LEAVING_SHARE);
+        mark_all(window);
+        if (keep != WINDOW_NEVER)
+            window->place[keep].reachable = true;
+        sweep(window);
+        if (here == 0 && window->unused_count < places)
+            window_fail("the window is too small: places that a page needs:", places);
+    }
+    window->counts.evict_ticks += ticks() - start;
+}
+
+void window_empty(struct window *window)
+{
+    evict(window, window->queue_count);
+}
