@@ -1,4 +1,7 @@
-/* A checksum of data in memory or on a disk, against accidents: 64 bits, a word at a time. */
+/*
+ * A checksum of data in memory or on a disk, 64 bits, by FNV-1a's steps over words: what is torn is
+ * not to look whole; nobody forges any.
+ */
 #ifndef GUEST_COMMON_CHECKSUM_H
 #define GUEST_COMMON_CHECKSUM_H
 

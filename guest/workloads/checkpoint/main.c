@@ -14,20 +14,27 @@
  */
 #include <trapline/portable.h>
 
-#include "guest/common/checksum.h"
 #include "guest/common/figures.h"
 #include "guest/common/options.h"
 #include "guest/workloads/checkpoint/crew.h"
+#include "guest/workloads/checkpoint/resume.h"
 #include "guest/workloads/checkpoint/saver.h"
 #include "guest/workloads/checkpoint/verify.h"
 #include "guest/workloads/checkpoint/work.h"
 
+enum {
+    DEVICE_MEMORY,
+    DEVICE_DISK,
+};
+
+static const char *const devices[] = {[DEVICE_MEMORY] = "memory", [DEVICE_DISK] = "disk", NULL};
 static const char *const mistakes[] = {"nothing", "open", "dirty", "flush", NULL};
 
 static struct {
     struct work_size size;
-    uint64_t checkpoints, full, buffers, slice, cuts, seed;
-    bool increment, baseline, verify;
+    uint64_t checkpoints, full, buffers, slice, cuts, seed, die;
+    bool increment, baseline, verify, resume;
+    unsigned device;
     enum region_mechanism mechanism;
     unsigned mistake; /* enum saver_mistake */
 } given = {.size = {.side = 192, .parts = 4, .keys = 49152, .rounds = 200},
@@ -56,6 +63,16 @@ static const struct option options[] = {
     NUMBER("slice", slice, 1, 4096, "pages that are saved in one go"),
     NUMBER("cuts", cuts, 0, 4096, "of the power that verify tries"),
     NUMBER("seed", seed, 1, UINT64_MAX, "of when the power is cut, and what it leaves"),
+    NUMBER("die", die, 0, 1024, "the checkpoint in whose middle the program ends; 0 = none"),
+    {.name = "device",
+     .kind = OPTION_CHOICE,
+     .value = &given.device,
+     .choices = devices,
+     .help = "where checkpoints go; what a disk held is lost, but with resume"},
+    {.name = "resume",
+     .kind = OPTION_FLAG,
+     .value = &given.resume,
+     .help = "go on with what an earlier run left on the disk, if there is anything"},
     {.name = "increment",
      .kind = OPTION_FLAG,
      .value = &given.increment,
@@ -96,16 +113,15 @@ static bool sensible(void)
         wrong = "break=open is a mistake of what baseline does not do";
     else if (given.mistake == SAVER_FORGETS_DIRTY && !given.increment)
         wrong = "break=dirty is a mistake with increments alone";
+    else if (given.resume && given.device != DEVICE_DISK)
+        wrong = "resume needs device=disk: memory does not survive the program";
+    else if (given.die > given.checkpoints || (given.die && given.baseline))
+        wrong = "die is the number of a checkpoint, and not for baseline";
     else if (given.checkpoints >= work_steps_in_all(&given.size))
         wrong = "there are fewer steps than checkpoints";
     if (wrong)
         printf("checkpoint: %s\n", wrong);
     return !wrong;
-}
-
-static uint64_t sum_of(const void *memory)
-{
-    return checksum(CHECKSUM_START, memory, work_pages(&given.size) * TRAPLINE_PAGE_SIZE);
 }
 
 /* A run without checkpoints. Its time, or 0 when there is no memory or the result is none. */
@@ -125,7 +141,7 @@ static uint64_t run_plain(uint64_t *answer)
     time = ticks();
     crew_run(&crew, NULL, NULL);
     time = ticks() - time;
-    *answer = sum_of(memory);
+    *answer = work_sum(memory, pages);
     if (given.verify && !work_check(memory))
         time = 0;
     pages_free(memory, pages);
@@ -174,6 +190,7 @@ static bool run_saved(struct region *region, struct target *target, struct verif
         .most = given.checkpoints,
         .buffers = given.buffers,
         .slice = given.slice,
+        .die = given.die,
         .mistake = (enum saver_mistake)given.mistake,
         .witness = given.verify ? verifier_witness(verifier, region_base(region))
                                 : (struct saver_witness){NULL, NULL, NULL},
@@ -189,7 +206,7 @@ static bool run_saved(struct region *region, struct target *target, struct verif
     if (!error)
         error = saver_create(&saver, region, &image, &crew, &how);
     if (error) {
-        printf("checkpoint: the checkpointer cannot be made: error %d\n", error);
+        printf("checkpoint: the checkpointer cannot be made: %s\n", trapline_error_name(error));
         return false;
     }
     work_format(region_base(region), &given.size);
@@ -197,7 +214,7 @@ static bool run_saved(struct region *region, struct target *target, struct verif
     crew_run(&crew, saver_turn, saver);
     saver_finish(saver);
     time = ticks() - time - saver_counts(saver)->witness_ticks;
-    good = sum_of(region_base(region)) == answer;
+    good = work_sum(region_base(region), region_pages(region)) == answer;
     if (good)
         report(saver_counts(saver), time, plain_ticks);
     else
@@ -207,23 +224,20 @@ static bool run_saved(struct region *region, struct target *target, struct verif
     return good;
 }
 
-static bool run(struct target *below)
+/* A run, and what can be got back of it. */
+static bool run(struct target *below, uint64_t plain_ticks, uint64_t answer)
 {
     const struct verify_options how = {given.mechanism, given.cuts, given.seed};
     const size_t pages = work_pages(&given.size);
-    uint64_t answer = 0, plain_ticks = run_plain(&answer);
     struct verifier verifier;
     struct region *region;
-    int error;
+    int error = verifier_create(&verifier, below, pages, given.checkpoints);
     bool good;
 
-    if (plain_ticks == 0)
-        return false;
-    error = verifier_create(&verifier, below, pages, given.checkpoints);
     if (!error)
         error = region_create(&region, pages, 1, given.mechanism);
     if (error) {
-        printf("checkpoint: no region of %zu pages: error %d\n", pages, error);
+        printf("checkpoint: no region of %zu pages: %s\n", pages, trapline_error_name(error));
         return false;
     }
     good = run_saved(region, given.verify ? &verifier.recording.target : below, &verifier,
@@ -238,21 +252,84 @@ static bool run(struct target *below)
     return good;
 }
 
-int main(int argc, char **argv)
+/* Whether an earlier run was gone on with, *good: to the answer. */
+static bool run_resumed(struct target *target, uint64_t answer, bool *good)
+{
+    uint64_t sequence, steps, sum;
+    const int error = resume(target, &given.size, given.mechanism, &sequence, &steps, &sum);
+
+    *good = false;
+    if (error) {
+        printf("checkpoint: what is on the disk cannot be gone on with: %s\n",
+               trapline_error_name(error));
+        return true;
+    }
+    if (sequence == 0) {
+        printf("checkpoint: there is nothing to resume\n");
+        return false;
+    }
+    *good = sum == answer;
+    printf("checkpoint: resumed from number %lu of an earlier run, after %lu of %lu steps; %s\n",
+           sequence, steps, work_steps_in_all(&given.size),
+           *good ? "the answer is the same" : "the answer is another");
+    return true;
+}
+
+/* On a target that may be too small; what is wrong is printed. */
+static bool run_on(struct target *target)
+{
+    const uint64_t bytes = image_bytes(work_pages(&given.size), given.checkpoints);
+    uint64_t answer = 0, plain_ticks;
+    bool good;
+
+    if (target->bytes < bytes) {
+        printf("checkpoint: the disk has %lu bytes, the checkpoints take up to %lu\n",
+               target->bytes, bytes);
+        return false;
+    }
+    plain_ticks = run_plain(&answer);
+    if (plain_ticks == 0)
+        return false;
+    if (given.resume && run_resumed(target, answer, &good))
+        return good;
+    return run(target, plain_ticks, answer);
+}
+
+static bool run_in_memory(void)
 {
     struct memory_target memory;
+    bool good;
+
+    if (memory_target_create(&memory, image_bytes(work_pages(&given.size), given.checkpoints)) !=
+        0) {
+        printf("checkpoint: no memory for %lu checkpoints of %zu pages\n", given.checkpoints,
+               work_pages(&given.size));
+        return false;
+    }
+    good = run_on(&memory.target);
+    memory_target_destroy(&memory);
+    return good;
+}
+
+static bool run_on_disk(void)
+{
+    struct disk_target disk;
+    const int error = disk_target_open(&disk);
+
+    if (error) {
+        printf("checkpoint: the disk cannot be used: %s\n", trapline_error_name(error));
+        return false;
+    }
+    return run_on(&disk.target);
+}
+
+int main(int argc, char **argv)
+{
     bool good;
 
     if (!options_read("checkpoint", argc, argv, options, sizeof(options) / sizeof(options[0])) ||
         !sensible())
         return EXIT_FAILURE;
-    if (memory_target_create(&memory, image_bytes(work_pages(&given.size), given.checkpoints)) !=
-        0) {
-        printf("checkpoint: no memory for %lu checkpoints of %zu pages\n", given.checkpoints,
-               work_pages(&given.size));
-        return EXIT_FAILURE;
-    }
-    good = run(&memory.target);
-    memory_target_destroy(&memory);
+    good = given.device == DEVICE_DISK ? run_on_disk() : run_in_memory();
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -157,6 +157,11 @@ static void save_next(struct saver *saver)
         }
     }
     open_pages(saver, first, end);
+    if (saver->image->sequence == saver->options.die && end > saver->count / 2) {
+        printf("checkpoint: the program ends on purpose in the middle of checkpoint %lu\n",
+               saver->options.die);
+        exit(EXIT_SUCCESS);
+    }
 }
 
 static void witness(struct saver *saver, void (*what)(void *, uint64_t))

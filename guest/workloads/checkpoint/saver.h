@@ -46,6 +46,7 @@ struct saver_options {
     uint64_t most;      /* checkpoints */
     uint64_t buffers;   /* pages */
     uint64_t slice;     /* pages that are copied in a turn */
+    uint64_t die;       /* in the middle of this checkpoint the program ends, as if it had failed */
     enum saver_mistake mistake;
     struct saver_witness witness;
 };

@@ -50,6 +50,41 @@ void memory_target_destroy(struct memory_target *memory)
     pages_free(memory->data, memory->target.bytes / TRAPLINE_PAGE_SIZE);
 }
 
+_Static_assert((int)TARGET_BLOCK == (int)DISK_SECTOR, "blocks are sectors");
+
+static int write_sectors(struct target *target, uint64_t offset, const void *data, size_t bytes)
+{
+    const int error = check(target, offset, bytes);
+
+    return error ? error
+                 : disk_write(((struct disk_target *)target)->disk, offset / DISK_SECTOR,
+                              bytes / DISK_SECTOR, data);
+}
+
+static int read_sectors(struct target *target, uint64_t offset, void *data, size_t bytes)
+{
+    const int error = check(target, offset, bytes);
+
+    return error ? error
+                 : disk_read(((struct disk_target *)target)->disk, offset / DISK_SECTOR,
+                             bytes / DISK_SECTOR, data);
+}
+
+static int flush_disk(struct target *target)
+{
+    return disk_flush(((struct disk_target *)target)->disk);
+}
+
+int disk_target_open(struct disk_target *target)
+{
+    const int error = disk_open(&target->disk);
+
+    if (error == 0)
+        target->target = (struct target){write_sectors, read_sectors, flush_disk,
+                                         disk_sectors(target->disk) * DISK_SECTOR};
+    return error;
+}
+
 static int record(struct recording_target *recording, uint64_t offset, size_t bytes)
 {
     if (recording->count == recording->room)

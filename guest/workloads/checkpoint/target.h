@@ -33,6 +33,15 @@ struct memory_target {
 int memory_target_create(struct memory_target *memory, uint64_t bytes);
 void memory_target_destroy(struct memory_target *memory);
 
+/* The disk that the program was given: <trapline/disk.h>. It survives the program. */
+struct disk_target {
+    struct target target;
+    struct disk *disk;
+};
+
+/* Returns 0 or what disk_open() said. */
+int disk_target_open(struct disk_target *target);
+
 /*
  * A target that passes everything on and keeps a list of what was written and flushed, to find out
  * what may be left of it when the power fails. No byte is written twice: see image.h.

@@ -1,6 +1,5 @@
 #include "guest/workloads/checkpoint/verify.h"
 
-#include "guest/common/checksum.h"
 #include "guest/common/random.h"
 #include "guest/workloads/checkpoint/crew.h"
 
@@ -16,11 +15,6 @@ enum {
     WRITES_OF_CHECKPOINT = 3,
     WRITES_OF_LOG = 2,
 };
-
-static uint64_t sum_of(const void *memory, size_t pages)
-{
-    return checksum(CHECKSUM_START, memory, pages * PAGE);
-}
 
 int verifier_create(struct verifier *verifier, struct target *below, size_t pages, uint64_t most)
 {
@@ -44,7 +38,7 @@ static void stopped(void *context, uint64_t sequence)
 {
     struct verifier *const verifier = context;
 
-    verifier->sums[sequence] = sum_of(verifier->memory, verifier->pages);
+    verifier->sums[sequence] = work_sum(verifier->memory, verifier->pages);
 }
 
 static void completed(void *context, uint64_t sequence)
@@ -92,7 +86,7 @@ static bool restore(struct trial *trial, struct target *target, uint64_t least, 
         return false;
     }
     if (trial->restored != 0 &&
-        sum_of(trial->memory, verifier->pages) != verifier->sums[trial->restored]) {
+        work_sum(trial->memory, verifier->pages) != verifier->sums[trial->restored]) {
         printf("checkpoint: the image of number %lu is not the state at its instant\n",
                trial->restored);
         return false;
@@ -108,7 +102,7 @@ static bool finish(const struct trial *trial, const struct work_size *size, uint
 
     crew_init(&crew, trial->memory, (unsigned)size->parts);
     crew_run(&crew, NULL, NULL);
-    good = sum_of(trial->memory, trial->verifier->pages) == answer;
+    good = work_sum(trial->memory, trial->verifier->pages) == answer;
     if (!good)
         printf("checkpoint: the computation that went on from number %lu ends otherwise\n",
                trial->restored);

@@ -4,6 +4,7 @@
 
 #include <trapline/portable.h>
 
+#include "guest/common/checksum.h"
 #include "guest/common/random.h"
 
 enum {
@@ -104,6 +105,11 @@ void work_format(void *memory, const struct work_size *size)
     }
 }
 
+bool work_is(const void *memory, const struct work_size *size)
+{
+    return memcmp(&((const struct header *)memory)->size, size, sizeof(*size)) == 0;
+}
+
 /* Where a key is in its page, or would be. */
 static struct entry *find(struct entry *page, uint64_t key)
 {
@@ -184,6 +190,11 @@ uint64_t work_steps(const void *memory)
     for (unsigned i = 0; i < size->parts; i++)
         steps += atomic_load_explicit(&part_at(memory, &layout, i)->steps, memory_order_relaxed);
     return steps;
+}
+
+uint64_t work_sum(const void *memory, size_t pages)
+{
+    return checksum(CHECKSUM_START, memory, pages * PAGE);
 }
 
 /* What is counted in a part's table, or UINT64_MAX when a key is where find() does not see it. */

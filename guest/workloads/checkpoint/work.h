@@ -36,6 +36,9 @@ size_t work_pages(const struct work_size *size);
 /* Make the state that a computation begins with, in work_pages() zeroed pages. */
 void work_format(void *memory, const struct work_size *size);
 
+/* Whether memory holds the state of a computation of that size. */
+bool work_is(const void *memory, const struct work_size *size);
+
 enum work_progress {
     WORK_DONE,  /* a step was made */
     WORK_WAITS, /* a neighbour has to come on first */
@@ -48,6 +51,9 @@ enum work_progress work_step(void *memory, unsigned part);
 /* The steps that all parts have made together, and those of a whole computation. */
 uint64_t work_steps(const void *memory);
 uint64_t work_steps_in_all(const struct work_size *size);
+
+/* A checksum of the whole memory, of so many pages, whatever is there. */
+uint64_t work_sum(const void *memory, size_t pages);
 
 /*
  * Whether the state of a computation that ended is one: the tables hold as many counts as there

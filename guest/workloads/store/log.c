@@ -2,6 +2,8 @@
 
 #include <trapline/portable.h>
 
+#include "guest/common/checksum.h"
+
 enum {
     PAGE_SECTORS = TRAPLINE_PAGE_SIZE / SECTOR,
     CHUNKS = TRAPLINE_PAGE_SIZE / CHUNK,
@@ -33,27 +35,15 @@ struct page_change {
     uint64_t mask;
 };
 
-/* FNV-1a's steps over words: a torn record is not to look whole; nobody forges any. */
-static uint64_t checksum(uint64_t sum, const void *bytes, size_t count)
-{
-    const uint64_t *const words = bytes;
-
-    for (size_t i = 0; i < count / sizeof(uint64_t); i++) {
-        sum = (sum ^ words[i]) * 0x100000001b3ull;
-        sum ^= sum >> 29;
-    }
-    return sum;
-}
-
 static uint64_t header_sum(const struct header *header)
 {
-    return checksum(0xcbf29ce484222325ull, header, offsetof(struct header, checksum));
+    return checksum(CHECKSUM_START, header, offsetof(struct header, checksum));
 }
 
 static uint64_t record_sum(const struct record *record)
 {
-    return checksum(checksum(0xcbf29ce484222325ull, record, offsetof(struct record, checksum)),
-                    record + 1, record->bytes - sizeof(*record));
+    return checksum(checksum(CHECKSUM_START, record, offsetof(struct record, checksum)), record + 1,
+                    record->bytes - sizeof(*record));
 }
 
 static uint64_t sectors_of(size_t bytes)
