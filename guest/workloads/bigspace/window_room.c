@@ -2,7 +2,11 @@
 #include "guest/workloads/bigspace/window.h"
 
 enum {
-    LEAVING_SHARE = 4, /* of the pages that are here one in so many leaves at a time */
+    /*
+     * Of the pages that are here one in so many leaves at a time. All that stay are searched for
+     * references then: the fewer they are, the less that is for each page that leaves.
+     */
+    LEAVING_SHARE = 2,
 };
 
 static void unswizzle_page(const struct window *window, const struct page32 *from,

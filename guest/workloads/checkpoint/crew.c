@@ -45,12 +45,15 @@ static void close_gate(struct crew *crew)
 
 uint64_t crew_stop(struct crew *crew)
 {
+    uint64_t since;
+
     mutex_lock(&crew->lock);
     close_gate(crew);
     while (crew->waiting + atomic_load(&crew->ended) < crew->threads)
         condition_wait(&crew->quiet, &crew->lock);
+    since = crew->closed_at;
     mutex_unlock(&crew->lock);
-    return crew->closed_at;
+    return since;
 }
 
 void crew_go(struct crew *crew)

@@ -158,6 +158,7 @@ static void report(const struct saver_counts *counts, uint64_t run_ticks, uint64
     busy = stopped + counts->trap_ticks + counts->copy_ticks;
     figure_series("checkpoint.stop", mode(), "tsc", "checkpoint", counts->stops,
                   counts->checkpoints);
+    /* They are sorted now. */
     longest = counts->stops[counts->checkpoints - 1];
     figure_value("checkpoint.stop.longest", mode(), "tsc", "run", (double)longest);
     figure_value("checkpoint.stop.mean", mode(), "tsc", "checkpoint", (double)stopped / n);
