@@ -7,10 +7,9 @@
  * what they refer to becomes a page of the window that may not be touched yet.
  *
  *   TRAP    a touch of a page that is not there, a first write to one that is
- *   PROT1   a page that was brought in may be read
- *   UNPROT  a page that is written
- *   PROTN   pages that leave the window, together
- *   MAP2    the handler fills a page by its second address while the first is forbidden
+ *   MAP2    the window's addresses are aliases of fewer frames; that of a page that is brought in
+ * is made to lead to the page's frame, to be read, or also written PROTN   pages that leave the
+ * window, together
  *
  * The space is in space.h, what is in it in build.h, the window in window.h. With "baseline" alone
  * each dereference looks the 64-bit address up in a hash table (cache.h); both are run otherwise,
@@ -33,12 +32,13 @@ enum mistake {
 
 static struct {
     struct design design;
-    uint64_t pages, hot, repeats;
+    uint64_t pages, frames, hot, repeats;
     bool verify, baseline;
     enum region_mechanism mechanism;
     unsigned mistake; /* enum mistake */
 } given = {.design = {.levels = 7, .composites = 6000, .space = 1ull << 40, .seed = 1},
-           .pages = 768,
+           .pages = 4096,
+           .frames = 512,
            .hot = 2,
            .repeats = 50,
            .mechanism = REGION_DEFAULT};
@@ -55,7 +55,8 @@ static const struct option options[] = {
     NUMBER("composites", design.composites, 1, 1 << 20, "composite parts in the library"),
     NUMBER("space", design.space, 1 << 20, 1ull << 62, "bytes of addresses, used here and there"),
     NUMBER("seed", design.seed, 1, UINT64_MAX, "of what is where"),
-    NUMBER("pages", pages, 2, WINDOW_PAGES_MOST, "of the window"),
+    NUMBER("pages", pages, 2, WINDOW_PAGES_MOST, "of addresses that the window has"),
+    NUMBER("frames", frames, 2, WINDOW_PAGES_MOST, "of memory that pages are brought to"),
     NUMBER("hot", hot, 1, LEVELS_MOST, "levels of assemblies that are walked repeatedly"),
     NUMBER("repeats", repeats, 1, 1 << 20, "of that walk"),
     {.name = "verify",
@@ -133,6 +134,7 @@ static double report_window(const struct trial_window *trial)
                  ratio(counts->reserved, counts->loads));
     figure_value("bigspace.evict", mode, "tsc", "page",
                  ratio(counts->evict_ticks, counts->evictions));
+    figure_value("bigspace.searches", mode, "searches", "run", (double)counts->searches);
     figure_value("bigspace.writes", mode, "traps", "run", (double)counts->writes);
     figure_value("bigspace.back", mode, "pages", "run", (double)counts->written_back);
     return look;
@@ -192,15 +194,17 @@ static bool run(struct space *space, struct space *copy, const struct trial_plan
 {
     const struct window_options how = {.mechanism = given.mechanism,
                                        .pages = given.pages,
+                                       .frames = given.frames,
                                        .check = given.verify,
                                        .forget = given.mistake == MISTAKE_SWIZZLE};
     struct trial_window window;
     int error = given.baseline ? 0 : trial_run_window(&window, copy, plan, &how);
 
     if (!error)
-        error = trial_run_cache(cache, space, plan, given.pages);
+        error = trial_run_cache(cache, space, plan, given.frames);
     if (error) {
-        printf("bigspace: no window, or no cache, of %lu pages: error %d\n", given.pages, error);
+        printf("bigspace: no window of %lu pages with %lu frames, or no cache: %s\n", given.pages,
+               given.frames, trapline_error_name(error));
         return false;
     }
     if (given.baseline) {
@@ -232,9 +236,9 @@ static bool run_in(struct space *space, uint64_t root)
            (!given.verify || verify(space, &cache.trial, &truth, &plan));
     if (good)
         printf(
-            "bigspace: %zu pages of %lu MiB of addresses, by a window of %lu pages: %lu looks at "
-            "%lu parts in a walk%s\n",
-            space->count, given.design.space >> 20, given.pages,
+            "bigspace: %zu pages of %lu MiB of addresses, by %lu pages of window and %lu frames: "
+            "%lu looks at %lu parts in a walk%s\n",
+            space->count, given.design.space >> 20, given.pages, given.frames,
             cache.trial.results[TRIAL_READ].looks, cache.trial.results[TRIAL_READ].parts,
             given.verify ? "; all as in the space itself" : "");
     space_destroy(&copy);

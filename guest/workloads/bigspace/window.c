@@ -112,7 +112,7 @@ static void swizzle_page(struct window *window, const struct page64 *from, struc
 /* What was brought in refers to what the page in the space refers to. */
 static void check_page(const struct window *window, uint32_t place, const struct page64 *from)
 {
-    const struct page32 *const page = (struct page32 *)(window->alias + (size_t)place * PAGE);
+    const struct page32 *const page = window_contents(window, place);
 
     for (size_t i = 0; i < PAGE_OBJECTS; i++) {
         for (size_t j = 0; j < OBJECT_REFS; j++) {
@@ -132,22 +132,24 @@ static void check_page(const struct window *window, uint32_t place, const struct
     }
 }
 
-/* Bring in the page that a place stands for. */
+/* Bring the page that a place stands for to a frame. */
 static void load(struct window *window, uint32_t place)
 {
     const struct page64 *const from = space_find(window->space, window->place[place].page);
-    struct page32 *const to = (struct page32 *)(window->alias + (size_t)place * PAGE);
 
     if (!from)
         window_fail("a reference to a page that is not in the space,", window->place[place].page);
     /* Places that its targets had may be among those that become free. */
     while (places_wanted(window, from) > window->unused_count)
         window_make_room(window, places_wanted(window, from), place);
-    swizzle_page(window, from, to);
+    if (window->unused_frame_count == 0)
+        window_make_frame(window);
+    window->place[place].frame = window->unused_frames[--window->unused_frame_count];
+    swizzle_page(window, from, window_contents(window, place));
     if (window->check)
         check_page(window, place, from);
     window->place[place].state = PLACE_CLEAN;
-    window->queue[(window->queue_first + window->queue_count++) % window->places] = place;
+    window->queue[(window->queue_first + window->queue_count++) % window->frames] = place;
     window->counts.loads++;
 }
 
@@ -157,6 +159,7 @@ static void on_trap(struct trapline_fault *fault)
     char *const where = trap_page(fault);
     const uint64_t start = ticks();
     uint64_t evicting;
+    unsigned access = TRAPLINE_READ;
     bool loaded = false;
     uint32_t place;
 
@@ -173,17 +176,18 @@ static void on_trap(struct trapline_fault *fault)
     if (fault->kind & TRAPLINE_WRITE) {
         window->place[place].state = PLACE_DIRTY;
         window->counts.writes++;
-        region_unprot(window->region, where);
-    } else {
-        region_prot1(window->region, where, TRAPLINE_READ);
     }
+    if (window->place[place].state == PLACE_DIRTY)
+        access |= TRAPLINE_WRITE;
+    if (region_remap2(window->region, window_contents(window, place), where, access) != 0)
+        window_fail("a place cannot be mapped, at", fault->address);
     if (loaded)
         window->counts.load_ticks += ticks() - start - (window->counts.evict_ticks - evicting);
 }
 
 static int allocate(struct window *window)
 {
-    const size_t places = window->places;
+    const size_t places = window->places, frames = window->frames;
     size_t buckets = 1;
 
     while (buckets < places)
@@ -192,13 +196,36 @@ static int allocate(struct window *window)
     window->place = calloc(places, sizeof(*window->place));
     window->buckets = calloc(buckets, sizeof(*window->buckets));
     window->unused = calloc(places, sizeof(*window->unused));
-    window->queue = calloc(places, sizeof(*window->queue));
-    window->leaving = calloc(places, sizeof(*window->leaving));
-    if (!window->place || !window->buckets || !window->unused || !window->queue || !window->leaving)
+    window->unused_frames = calloc(frames, sizeof(*window->unused_frames));
+    window->queue = calloc(frames, sizeof(*window->queue));
+    window->leaving = calloc(frames, sizeof(*window->leaving));
+    if (!window->place || !window->buckets || !window->unused || !window->unused_frames ||
+        !window->queue || !window->leaving)
         return -TRAPLINE_ENOMEM;
     for (size_t at = places - 1; at != WINDOW_NEVER; at--)
         window->unused[window->unused_count++] = (uint32_t)at;
+    for (size_t frame = frames; frame-- > 0;)
+        window->unused_frames[window->unused_frame_count++] = (uint32_t)frame;
     return 0;
+}
+
+/* Make all places aliases, of whatever frames, and forbid all access to them. */
+static int map_places(struct window *window)
+{
+    if (window->places > region_alias_window_pages(window->region))
+        return -TRAPLINE_EINVAL;
+    while (window->mapped < window->places) {
+        const size_t left = window->places - window->mapped;
+        const size_t pages = left < window->frames ? left : window->frames;
+        const int error =
+            region_map2_range(window->region, region_base(window->region), pages,
+                              window->base + window->mapped * PAGE, TRAPLINE_READ | TRAPLINE_WRITE);
+
+        if (error)
+            return error;
+        window->mapped += pages;
+    }
+    return region_protn_range(window->region, window->base, window->places, TRAPLINE_NONE);
 }
 
 /* Undo what window_open() did, as far as it came. */
@@ -206,13 +233,14 @@ static void release(struct window *window)
 {
     if (current == window)
         current = NULL;
-    if (window->alias)
-        region_unmap2_range(window->region, window->alias, window->places);
+    if (window->mapped != 0)
+        region_unmap2_range(window->region, window->base, window->mapped);
     if (window->region)
         region_destroy(window->region);
     free(window->place);
     free(window->buckets);
     free(window->unused);
+    free(window->unused_frames);
     free(window->queue);
     free(window->leaving);
 }
@@ -224,21 +252,17 @@ int window_open(struct window *window, struct space *space, const struct window_
     *window = (struct window){
         .space = space,
         .places = options->pages,
+        .frames = options->frames,
         .check = options->check,
         .forget = options->forget,
     };
-    error = region_create(&window->region, window->places, 1, options->mechanism);
+    error = region_create(&window->region, window->frames, 1, options->mechanism);
     if (error)
         return error;
-    window->base = region_base(window->region);
-    error = region_map2_range(window->region, window->base, window->places,
-                              region_alias_window(window->region), TRAPLINE_READ | TRAPLINE_WRITE);
-    if (!error) {
-        window->alias = region_alias_window(window->region);
-        error = allocate(window);
-    }
+    window->base = region_alias_window(window->region);
+    error = allocate(window);
     if (!error)
-        error = region_protn_range(window->region, window->base, window->places, TRAPLINE_NONE);
+        error = map_places(window);
     if (error) {
         release(window);
         return error;

@@ -2,11 +2,10 @@
 #include "guest/workloads/bigspace/window.h"
 
 enum {
-    /*
-     * Of the pages that are here one in so many leaves at a time. All that stay are searched for
-     * references then: the fewer they are, the less that is for each page that leaves.
-     */
-    LEAVING_SHARE = 2,
+    /* Of the pages that are here one in so many leaves at a time, ... */
+    LEAVING_FOR_FRAMES = 16,
+    /* ... many for places: those that stay are searched for references each time. */
+    LEAVING_FOR_PLACES = 2,
 };
 
 static void unswizzle_page(const struct window *window, const struct page32 *from,
@@ -33,14 +32,15 @@ static void evict(struct window *window, size_t pages)
         const uint32_t at = window->queue[window->queue_first];
         struct place *const place = &window->place[at];
 
-        window->queue_first = (window->queue_first + 1) % window->places;
+        window->queue_first = (window->queue_first + 1) % window->frames;
         window->queue_count--;
         if (place->state == PLACE_DIRTY) {
-            unswizzle_page(window, (struct page32 *)(window->alias + (size_t)at * PAGE),
+            unswizzle_page(window, window_contents(window, at),
                            space_find(window->space, place->page));
             window->counts.written_back++;
         }
         place->state = PLACE_RESERVED;
+        window->unused_frames[window->unused_frame_count++] = place->frame;
         window->leaving[i] = window->base + (size_t)at * PAGE;
     }
     window->counts.evictions += pages;
@@ -62,8 +62,8 @@ static void mark_all(struct window *window)
     for (size_t i = 0; i < WINDOW_ROOTS; i++)
         mark(window, window->roots[i]);
     for (size_t i = 0; i < window->queue_count; i++) {
-        const uint32_t at = window->queue[(window->queue_first + i) % window->places];
-        const struct page32 *const page = (struct page32 *)(window->alias + (size_t)at * PAGE);
+        const uint32_t at = window->queue[(window->queue_first + i) % window->frames];
+        const struct page32 *const page = window_contents(window, at);
 
         window->place[at].reachable = true;
         for (size_t j = 0; j < PAGE_OBJECTS; j++)
@@ -88,26 +88,39 @@ static void sweep(struct window *window)
             window->unused[window->unused_count++] = *link;
             *link = place->next;
             place->state = PLACE_FREE;
-            window->counts.freed++;
         }
     }
+}
+
+static size_t share(const struct window *window, size_t one_in)
+{
+    return (window->queue_count + one_in - 1) / one_in;
 }
 
 void window_make_room(struct window *window, size_t places, uint32_t keep)
 {
     const uint64_t start = ticks();
 
-    while (window->unused_count < places) {
-        const size_t here = window->queue_count;
-
-        evict(window, (here + LEAVING_SHARE - 1) / LEAVING_SHARE);
+    for (;;) {
         mark_all(window);
         if (keep != WINDOW_NEVER)
             window->place[keep].reachable = true;
         sweep(window);
-        if (here == 0 && window->unused_count < places)
+        window->counts.searches++;
+        if (window->unused_count >= places)
+            break;
+        if (window->queue_count == 0)
             window_fail("the window is too small: places that a page needs:", places);
+        evict(window, share(window, LEAVING_FOR_PLACES));
     }
+    window->counts.evict_ticks += ticks() - start;
+}
+
+void window_make_frame(struct window *window)
+{
+    const uint64_t start = ticks();
+
+    evict(window, share(window, LEAVING_FOR_FRAMES));
     window->counts.evict_ticks += ticks() - start;
 }
 
