@@ -1,7 +1,7 @@
 #include "guest/workloads/bigspace/window.h"
 
 enum {
-    FORGOTTEN_ONE_IN = 997, /* references, when that is the mistake */
+    FORGOTTEN_ONE_IN = 10, /* pages that have it, when that is the mistake */
 };
 
 /* Where the TRAP handler finds it. */
@@ -76,12 +76,16 @@ static size_t places_wanted(const struct window *window, const struct page64 *fr
     return wanted;
 }
 
+/* Whether all its targets' pages can have places. */
+static bool has_room(const struct window *window, const struct page64 *from)
+{
+    return window->unused_count >= PAGE_OBJECTS * OBJECT_REFS ||
+           places_wanted(window, from) <= window->unused_count;
+}
+
 /* The reference for an address whose page has a place, or gets one that is free. */
 static uint32_t swizzle(struct window *window, uint64_t address, uint64_t *page, uint32_t *place)
 {
-    window->counts.swizzled++;
-    if (window->forget && window->counts.swizzled % FORGOTTEN_ONE_IN == 0)
-        return (uint32_t)address;
     /* Neighbours refer to neighbours: most often it is the page of the one before. */
     if (*page != address_page(address)) {
         *page = address_page(address);
@@ -92,21 +96,38 @@ static uint32_t swizzle(struct window *window, uint64_t address, uint64_t *page,
     return reference_to(*place, address);
 }
 
+/* The mistake: a reference of the page is what it is in the space, as far as it fits. */
+static void forget_one(struct page32 *page, const struct page64 *from)
+{
+    for (size_t i = 0; i < PAGE_OBJECTS; i++) {
+        if (from->objects[i].refs[0]) {
+            page->objects[i].refs[0] = (uint32_t)from->objects[i].refs[0];
+            return;
+        }
+    }
+}
+
 static void swizzle_page(struct window *window, const struct page64 *from, struct page32 *to)
 {
     const uint64_t start = ticks();
-    uint64_t page = 0;
+    uint64_t page = 0, swizzled = 0;
     uint32_t place = WINDOW_NEVER;
 
     for (size_t i = 0; i < PAGE_OBJECTS; i++) {
         const struct object64 *const object = &from->objects[i];
 
         to->objects[i].data = object->data;
-        for (size_t j = 0; j < OBJECT_REFS; j++)
-            to->objects[i].refs[j] =
-                object->refs[j] ? swizzle(window, object->refs[j], &page, &place) : 0;
+        for (size_t j = 0; j < OBJECT_REFS; j++) {
+            const uint64_t address = object->refs[j];
+
+            to->objects[i].refs[j] = address ? swizzle(window, address, &page, &place) : 0;
+            swizzled += address != 0;
+        }
     }
+    window->counts.swizzled += swizzled;
     window->counts.swizzle_ticks += ticks() - start;
+    if (window->forget && window->counts.loads % FORGOTTEN_ONE_IN == FORGOTTEN_ONE_IN - 1)
+        forget_one(to, from);
 }
 
 /* What was brought in refers to what the page in the space refers to. */
@@ -140,7 +161,7 @@ static void load(struct window *window, uint32_t place)
     if (!from)
         window_fail("a reference to a page that is not in the space,", window->place[place].page);
     /* Places that its targets had may be among those that become free. */
-    while (places_wanted(window, from) > window->unused_count)
+    while (!has_room(window, from))
         window_make_room(window, places_wanted(window, from), place);
     if (window->unused_frame_count == 0)
         window_make_frame(window);

@@ -77,7 +77,8 @@ struct window {
     size_t queue_first, queue_count;
     void **leaving; /* places to be protected together */
     bool check;     /* each page that was brought in is compared with what it is in the space */
-    bool forget;    /* a mistake on purpose: now and then a reference is not swizzled */
+    bool
+        forget; /* a mistake on purpose: now and then a page has a reference that is not swizzled */
     struct window_counts counts;
     /* The references that the program holds while it touches objects: see window_root(). */
     volatile uint32_t roots[WINDOW_ROOTS];
