@@ -5,17 +5,30 @@
 
 enum {
     WORD = sizeof(uint64_t),
+    PIECES = 8, /* of the nursery, for each mutator on the average */
 };
 
-/* Each mutator gets a piece of the empty nursery. */
-static void deal_nursery(struct heap *heap)
+/* Nobody has a piece of the nursery, which is empty. */
+static void take_nursery_back(struct heap *heap)
 {
-    const size_t piece = heap->options.nursery / heap->options.mutators / WORD * WORD;
+    for (unsigned i = 0; i < heap->options.mutators; i++)
+        heap->mutators[i].next = heap->mutators[i].end = heap->base;
+    atomic_store(&heap->dealt, 0);
+}
 
-    for (unsigned i = 0; i < heap->options.mutators; i++) {
-        heap->mutators[i].next = heap->base + i * piece;
-        heap->mutators[i].end = heap->mutators[i].next + piece;
-    }
+/* Give a mutator a piece of the nursery of at least bytes, if there is one. */
+static bool take_piece(struct mutator *mutator, size_t bytes)
+{
+    struct heap *const heap = mutator->heap;
+    const size_t usual = heap->options.nursery / heap->options.mutators / PIECES;
+    const size_t size = (bytes > usual ? bytes : usual) / WORD * WORD;
+    const size_t at = atomic_fetch_add(&heap->dealt, size);
+
+    if (at + size > heap->options.nursery)
+        return false;
+    mutator->next = heap->base + at;
+    mutator->end = mutator->next + size;
+    return true;
 }
 
 static int allocate(struct heap *heap)
@@ -51,7 +64,7 @@ int heap_create(struct heap **result, const struct heap_options *options)
     for (unsigned i = 0; i < options->mutators; i++)
         heap->mutators[i].heap = heap;
     barrier_init(&heap->meeting, options->mutators);
-    deal_nursery(heap);
+    take_nursery_back(heap);
     *result = heap;
     return 0;
 }
@@ -210,7 +223,7 @@ void heap_collect(struct heap *heap)
         collect_major(heap);
         heap->counts.major_ticks += ticks() - end;
     }
-    deal_nursery(heap);
+    take_nursery_back(heap);
     if (heap->options.verify)
         check_heap(heap);
 }
@@ -227,20 +240,22 @@ static void meet(struct heap *heap)
     barrier_wait(&heap->meeting);
 }
 
-void heap_wait(struct mutator *mutator, size_t bytes)
+void heap_refill(struct mutator *mutator, size_t bytes)
 {
     struct heap *const heap = mutator->heap;
 
-    if ((size_t)(mutator->end - mutator->next) < bytes)
-        atomic_store(&heap->stop, true);
-    do
-        meet(heap);
-    while (atomic_load(&heap->stop));
-    if ((size_t)(mutator->end - mutator->next) < bytes) {
-        printf("generational: a mutator's piece of the nursery is smaller than %lu bytes\n",
-               (uint64_t)bytes);
+    if (bytes > heap->options.nursery) {
+        printf("generational: the nursery is smaller than %lu bytes\n", (uint64_t)bytes);
         exit(EXIT_FAILURE);
     }
+    do {
+        if (!atomic_load(&heap->stop)) {
+            if ((size_t)(mutator->end - mutator->next) >= bytes || take_piece(mutator, bytes))
+                return;
+            atomic_store(&heap->stop, true);
+        }
+        meet(heap);
+    } while ((size_t)(mutator->end - mutator->next) < bytes || atomic_load(&heap->stop));
 }
 
 void heap_done(struct mutator *mutator)

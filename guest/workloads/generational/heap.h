@@ -3,9 +3,10 @@
  *
  *     | nursery | old, one half | old, the other half |
  *
- * Objects are made in the nursery, each mutator in a piece of its own. A minor collection moves all
- * that is reachable there to the end of the old generation. A major one, when the rest of the old
- * generation is smaller than the nursery, moves what is reachable to the other half.
+ * Objects are made in the nursery, by each mutator in a piece of its own at a time. A minor
+ * collection moves all that is reachable there to the end of the old generation. A major one, when
+ * the rest of the old generation is smaller than the nursery, moves what is reachable to the other
+ * half.
  *
  * Pointers from old objects to young ones are roots of a minor collection. Where they may be is
  * what remember.h finds out.
@@ -49,7 +50,7 @@ struct heap;
 /* Who makes objects. */
 struct mutator {
     struct heap *heap;
-    char *next, *end; /* of its piece of the nursery */
+    char *next, *end; /* of its piece of the nursery; all of it is used up before the next one */
     struct object *roots[ROOTS];
     uint64_t card_base; /* where the mark of the card of address 0 would be */
     uint64_t stores;    /* of pointers that may be to young objects */
@@ -94,9 +95,10 @@ struct heap {
     struct remembered *remembered;
     struct mutator mutators[MUTATORS_MAX];
     struct heap_counts counts;
-    atomic_bool stop; /* a mutator wants a collection */
-    atomic_uint done; /* mutators that need no more */
-    bool over;        /* all are done */
+    atomic_ulong dealt; /* bytes of the nursery that belong to mutators */
+    atomic_bool stop;   /* a mutator wants a collection */
+    atomic_uint done;   /* mutators that need no more */
+    bool over;          /* all are done */
     struct barrier meeting;
 };
 
@@ -114,10 +116,10 @@ void heap_destroy(struct heap *heap);
 struct object *heap_new_old(struct heap *heap, uint64_t fields, uint64_t value);
 
 /*
- * The part of heap_reserve() that has to meet the other mutators and to collect. Afterwards, only
- * the roots still are pointers to objects.
+ * The part of heap_reserve() that takes another piece of the nursery or, when there is none, meets
+ * the other mutators to collect. Afterwards, only the roots still are pointers to objects.
  */
-void heap_wait(struct mutator *mutator, size_t bytes);
+void heap_refill(struct mutator *mutator, size_t bytes);
 
 /* The mutator needs no more: help the others to collect until all have come here. */
 void heap_done(struct mutator *mutator);
@@ -140,7 +142,7 @@ static inline void heap_reserve(struct mutator *mutator, size_t bytes)
 {
     if ((size_t)(mutator->end - mutator->next) < bytes ||
         atomic_load_explicit(&mutator->heap->stop, memory_order_relaxed))
-        heap_wait(mutator, bytes);
+        heap_refill(mutator, bytes);
 }
 
 /* Make an object for which there is room; its fields are NULL. */

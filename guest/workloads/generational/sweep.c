@@ -10,7 +10,8 @@ enum {
     STRIDE = 37,  /* from one that is written to the next: odd, so all are different */
     ROUNDS = 8,   /* collections for a step */
     PAGE_FIELDS = (PAGE - (int)sizeof(struct object)) / (int)sizeof(struct object *),
-    NAME_LEN = 64,
+    WHAT_LEN = 32,
+    NAME_LEN = 96,
     SEED = 1,
 };
 
@@ -143,7 +144,7 @@ int sweep_run(const struct heap_options *options, const char *mode, struct sweep
     print("store.first", how.barrier, mode, "tsc", "store", (double)result->first);
     print("store.later", how.barrier, mode, "tsc", "store", (double)result->store);
     for (unsigned step = 0; step < SWEEP_STEPS; step++) {
-        char name[NAME_LEN];
+        char name[WHAT_LEN];
 
         result->page[step] = measure_step(heap, 1ull << step);
         snprintf(name, sizeof(name), "sweep.%u", 1u << step);
