@@ -43,7 +43,7 @@ static struct {
            .burst = 8,
            .garbage = 8,
            .nursery = 256 * 1024,
-           .old = 8 * 1024 * 1024,
+           .old = 2 * 1024 * 1024,
            .seed = 1,
            .barrier = BARRIERS,
            .mechanism = REGION_DEFAULT};
