@@ -191,15 +191,14 @@ static size_t size_for(const struct heap *heap, size_t live, size_t bytes)
     return pages < most ? pages : most;
 }
 
-void heap_collect(struct heap *heap, size_t bytes)
+/* What heap_collect() is about: the space's turn ends, and the other one's begins. */
+static void change_spaces(struct heap *heap, size_t bytes)
 {
-    const uint64_t start = ticks();
     const struct space *const from = current_space(heap);
-    uint64_t opened, moved, end;
+    const uint64_t start = ticks();
+    uint64_t opened, moved;
     size_t live;
 
-    if (heap->options.verify)
-        heap_check(heap);
     heap->current ^= 1;
     heap->next = current_space(heap)->base;
     open_guard(heap);
@@ -208,13 +207,21 @@ void heap_collect(struct heap *heap, size_t bytes)
     live = (size_t)(heap->next - current_space(heap)->base);
     moved = ticks();
     set_limit(heap, size_for(heap, live, bytes));
-    end = ticks();
-    heap->counts.collections++;
+    heap->counts.guard_ticks += opened - start + (ticks() - moved);
     heap->counts.moved += live;
-    heap->counts.guard_ticks += opened - start + (end - moved);
-    heap->counts.collect_ticks += end - start;
+    heap->counts.collections++;
+}
+
+void heap_collect(struct heap *heap, size_t bytes)
+{
+    const uint64_t start = ticks();
+
     if (heap->options.verify)
         heap_check(heap);
+    change_spaces(heap, bytes);
+    if (heap->options.verify)
+        heap_check(heap);
+    heap->counts.collect_ticks += ticks() - start;
 }
 
 /* Every object from the space's beginning to next is one, and so is what its fields lead to. */

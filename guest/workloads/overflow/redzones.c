@@ -4,6 +4,7 @@ enum {
     PAGE = TRAPLINE_PAGE_SIZE,
     SLOT_PAGES = 2, /* the block's and the guard behind it; one more guard is before the first */
     ALIGN = 8,
+    REST = 4, /* one slot of so many stays without a block, so that none is used again at once */
     LEFT_ONE_OF = 4, /* one block of so many lies at its page's beginning */
     PATTERN = 0xd1,
     FORGETFUL = 5, /* MISTAKE_REDZONE: one free() of so many leaves the page open */
@@ -204,14 +205,20 @@ static void *guarded_alloc(size_t size)
     return slot->block;
 }
 
+/* Whether the next block is one of those that get guard pages. */
+static bool is_next_guarded(size_t size)
+{
+    return zones.sample && zones.made % zones.sample == 0 && size <= PAGE &&
+           zones.free_count > zones.slot_count / REST;
+}
+
 void *redzones_alloc(size_t size)
 {
-    void *const block =
-        size == 0 ? NULL
-        : zones.sample && zones.made % zones.sample == 0 && size <= PAGE && zones.free_count
-            ? guarded_alloc(size)
-            : malloc(size);
+    void *block;
 
+    if (size == 0)
+        return NULL;
+    block = is_next_guarded(size) ? guarded_alloc(size) : malloc(size);
     zones.made += block != NULL;
     return block;
 }

@@ -6,8 +6,8 @@
  *
  * A block lies at its page's end, or at its beginning; what is left of the page is filled with a
  * pattern, which is looked at when the block is freed. A freed block's page may not be touched
- * until it is needed again, which is the later the more pages there are. All other blocks are
- * malloc()'s. One thread at a time.
+ * until it is needed again: a quarter of the pages, those freed last, always rest. All other blocks
+ * are malloc()'s. One thread at a time.
  */
 #ifndef OVERFLOW_REDZONES_H
 #define OVERFLOW_REDZONES_H
@@ -41,8 +41,8 @@ struct stray {
 typedef uint64_t stray_handler(const struct stray *stray);
 
 /*
- * slots: blocks that can have guard pages at once. sample: one block of so many has them; 0 = none.
- * Returns 0, -ENOMEM or what the region's calls return.
+ * slots: pages for such blocks; three quarters of them can be in use at once. sample: one block of
+ * so many has them; 0 = none. Returns 0, -ENOMEM or what the region's calls return.
  */
 int redzones_init(enum region_mechanism mechanism, size_t slots, uint64_t sample,
                   stray_handler *handler, enum mistake mistake);
