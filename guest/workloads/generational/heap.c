@@ -248,14 +248,14 @@ void heap_refill(struct mutator *mutator, size_t bytes)
         printf("generational: the nursery is smaller than %lu bytes\n", (uint64_t)bytes);
         exit(EXIT_FAILURE);
     }
-    do {
+    for (;;) {
         if (!atomic_load(&heap->stop)) {
             if ((size_t)(mutator->end - mutator->next) >= bytes || take_piece(mutator, bytes))
                 return;
             atomic_store(&heap->stop, true);
         }
         meet(heap);
-    } while ((size_t)(mutator->end - mutator->next) < bytes || atomic_load(&heap->stop));
+    }
 }
 
 void heap_done(struct mutator *mutator)

@@ -17,7 +17,6 @@
 
 #include "guest/common/figures.h"
 #include "guest/common/options.h"
-#include "guest/workloads/generational/check.h"
 #include "guest/workloads/generational/program.h"
 #include "guest/workloads/generational/sweep.h"
 

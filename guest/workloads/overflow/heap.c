@@ -81,6 +81,7 @@ static void open_guard(struct heap *heap)
 static int create_heap(struct heap *heap, char *base)
 {
     heap->region = all.region;
+    heap->step = heap->options.mistake == MISTAKE_TOUCH ? all.heap_bytes : PAGE;
     for (unsigned i = 0; i < 2; i++) {
         int error;
 

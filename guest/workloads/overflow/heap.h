@@ -49,6 +49,7 @@ struct space {
 
 struct heap {
     char *next, *limit; /* where the next object begins; where the guard page is */
+    size_t step;        /* how far from one another large objects are touched: a page */
     uint64_t roots[ROOTS];
     struct heap_options options;
     struct heap_counts counts;
@@ -147,16 +148,14 @@ heap_new_array(struct heap *heap, uint64_t fields, uint64_t value, bool checks)
 
     for (;;) {
         struct object *const object = (struct object *)heap->next;
-        char *const last = heap->next + bytes - WORD;
 
         if (checks) {
             if (bytes > (size_t)(heap->limit - heap->next))
                 goto full;
         } else {
-            if (heap->options.mistake != MISTAKE_TOUCH)
-                for (char *at = heap->next + PAGE - WORD; at < last; at += PAGE)
-                    SITE_STORE((uint64_t *)at, 0, full);
-            SITE_STORE((uint64_t *)last, value, full);
+            for (size_t end = heap->step; end < bytes; end += heap->step)
+                SITE_STORE((uint64_t *)(heap->next + end - WORD), 0, full);
+            SITE_STORE(&object->field[fields - 1], value, full);
         }
         object->header = object_header(fields);
         for (uint64_t i = 0; i < fields; i++)
