@@ -1,4 +1,5 @@
-/* New objects: in pages that are open from the start and never scanned in the cycle that goes on. */
+/* New objects: in pages that are open from the start and never scanned in the cycle that goes on.
+ */
 #include "guest/workloads/gc/chaos.h"
 #include "guest/workloads/gc/cycle.h"
 #include "guest/workloads/gc/pool.h"
@@ -98,8 +99,7 @@ static void *no_memory(const struct gc_heap *heap, const struct gc_type *type, s
 {
     printf("gc: out of memory: no room for a %s of %lu elements: %lu of %lu KiB of a semispace "
            "are in use after a collection, and as much has to be free for the next one\n",
-           type->name, (unsigned long)elements,
-           (unsigned long)(heap->used_at_end * GC_PAGE >> 10),
+           type->name, (unsigned long)elements, (unsigned long)(heap->used_at_end * GC_PAGE >> 10),
            (unsigned long)(heap->options.space_pages * GC_PAGE >> 10));
     return NULL;
 }

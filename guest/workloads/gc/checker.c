@@ -7,7 +7,8 @@ enum {
     OBJECT_LEAST = 2 * GC_WORD,
 };
 
-/* Bits and stack entries are by the word of the to-space, from its start, where an object begins. */
+/* Bits and stack entries are by the word of the to-space, from its start, where an object begins.
+ */
 struct gc_checker {
     uint64_t *begins, *reached; /* bit maps: an object begins there, and was reached */
     uint32_t *stack;
@@ -29,8 +30,8 @@ int gc_checker_create(struct gc_heap *heap)
     heap->checker = made;
     made->begins = calloc(map_words(heap), sizeof(*made->begins));
     made->reached = calloc(map_words(heap), sizeof(*made->reached));
-    made->stack = calloc(heap->options.space_pages * (GC_PAGE / OBJECT_LEAST),
-                         sizeof(*made->stack));
+    made->stack =
+        calloc(heap->options.space_pages * (GC_PAGE / OBJECT_LEAST), sizeof(*made->stack));
     if (made->begins && made->reached && made->stack)
         return 0;
     gc_checker_destroy(heap);

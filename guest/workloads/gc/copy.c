@@ -61,7 +61,8 @@ static void new_page(struct gc_heap *heap, struct gc_worker *worker)
     atomic_store_explicit(&worker->page, page, memory_order_release);
 }
 
-/* Room for a copy in worker's page, or in a new one: its second address. With worker's lock held. */
+/* Room for a copy in worker's page, or in a new one: its second address. With worker's lock held.
+ */
 static char *make_place(struct gc_heap *heap, struct gc_worker *worker, size_t bytes)
 {
     if (atomic_load_explicit(&worker->page, memory_order_relaxed) == GC_NONE ||

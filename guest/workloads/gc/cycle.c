@@ -20,8 +20,7 @@ void gc_retire(struct gc_mutator *mutator)
     struct gc_heap *const heap = mutator->heap;
 
     if (mutator->page != GC_NONE) {
-        const uint32_t fill =
-            (uint32_t)(mutator->next - gc_page_address(heap, mutator->page));
+        const uint32_t fill = (uint32_t)(mutator->next - gc_page_address(heap, mutator->page));
 
         heap->page[mutator->page].fill = fill;
         atomic_fetch_add(&heap->used.small_bytes, fill);
@@ -54,16 +53,18 @@ static void turn_over(struct gc_heap *heap)
     atomic_store(&heap->grey_head, 0);
     atomic_store(&heap->grey_tail, 0);
     atomic_store(&heap->unscanned, 1); /* so that the cycle does not end before the last root */
+    atomic_store(&heap->taken, 0);
+    atomic_store(&heap->opened, 0);
     heap->cycles++;
 }
 
-/* All of what is owed is to be scanned by the time that the allowance is used up (Baker's k). */
+/* All that is owed is to be scanned by the time that the allowance is used up (Baker's k). */
 static unsigned pace_of(const struct gc_heap *heap)
 {
+    const size_t owed = gc_pool_owed(heap);
     const size_t allowance = gc_pool_allowance(heap);
-    const size_t all = heap->options.space_pages - allowance;
 
-    return (unsigned)(allowance ? (all + allowance - 1) / allowance : all);
+    return (unsigned)(allowance ? (owed + allowance - 1) / allowance : owed);
 }
 
 static void collect_now(struct gc_heap *heap, struct gc_worker *worker)
@@ -165,13 +166,17 @@ void gc_cycle_turn(struct gc_mutator *mutator)
 void gc_cycle_share(struct gc_mutator *mutator, uint32_t pages)
 {
     struct gc_heap *const heap = mutator->heap;
-    uint64_t left = (uint64_t)heap->pace * pages;
     uint64_t start;
+    size_t due;
 
-    if (heap->options.collectors || gc_phase(heap) != GC_ACTIVE)
+    if (gc_phase(heap) != GC_ACTIVE)
+        return;
+    due = heap->pace * (atomic_fetch_add(&heap->taken, pages) + pages);
+    if (atomic_load(&heap->opened) >= due)
         return;
     start = ticks();
-    while (left-- && gc_scan_some(heap, mutator->worker, GC_BY_ALLOCATION))
+    while (atomic_load(&heap->opened) < due &&
+           gc_scan_some(heap, mutator->worker, GC_BY_ALLOCATION))
         continue;
     gc_pauses_add(&mutator->pauses, GC_PAUSE_PACE, start);
 }

@@ -10,7 +10,7 @@ bool gc_cycle_begin(struct gc_mutator *mutator);
 /* Begin a cycle, or check the heap after one, if it is time for that. */
 void gc_cycle_turn(struct gc_mutator *mutator);
 
-/* A mutator does its share of the cycle, for so many new pages, where there are no collectors. */
+/* A mutator does its share of the cycle, for so many new pages, if the collectors lag behind. */
 void gc_cycle_share(struct gc_mutator *mutator, uint32_t pages);
 
 /* Wait for the end of the cycle, and collect meanwhile. */

@@ -5,18 +5,18 @@
  *       {.name = "pair", .words = 3, .pointers = 1u << 0 | 1u << 1},
  *   };
  *
- *   void *slot[2] = {NULL};                           the function's pointers, known to the collector
- *   struct gc_frame frame = {.slots = slot, .count = 2};
+ *   void *slot[2] = {NULL};                           the function's pointers, known to the
+ * collector struct gc_frame frame = {.slots = slot, .count = 2};
  *
  *   gc_enter(mutator, &frame);
  *   slot[0] = gc_alloc(mutator, 0, 0);                may move every object
- *   ((struct pair *)slot[0])->head = slot[1];         plain loads and stores, no barrier in the code
- *   gc_leave(mutator);
+ *   ((struct pair *)slot[0])->head = slot[1];         plain loads and stores, no barrier in the
+ * code gc_leave(mutator);
  *
- * Objects move while gc_alloc(), gc_safepoint(), gc_away() to gc_back() and gc_lock() run, and at no
- * other time: a pointer to an object that is kept across one of these must be in a slot. A pointer
- * word of an object holds NULL or what gc_alloc() returned; pointers into objects are not allowed.
- * There is one heap in a program, because it has one TRAP handler.
+ * Objects move while gc_alloc(), gc_safepoint(), gc_away() to gc_back() and gc_lock() run, and at
+ * no other time: a pointer to an object that is kept across one of these must be in a slot. A
+ * pointer word of an object holds NULL or what gc_alloc() returned; pointers into objects are not
+ * allowed. There is one heap in a program, because it has one TRAP handler.
  */
 #ifndef GC_GC_H
 #define GC_GC_H
@@ -30,7 +30,8 @@ enum {
     GC_SPACE_MOST = 1 << 17, /* the same */
 };
 
-/* What objects of one kind consist of: fixed words, then any number of elements of the same kind. */
+/* What objects of one kind consist of: fixed words, then any number of elements of the same kind.
+ */
 struct gc_type {
     const char *name;
     uint32_t words, element_words; /* 8 bytes each; element_words 0: no elements */

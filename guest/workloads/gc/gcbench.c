@@ -1,8 +1,9 @@
 /*
  * GCBench, by John Ellis and Pete Kovac, in the form that Hans Boehm gave it: a large tree that is
  * dropped, a tree and an array that live to the end, and many short-lived trees of several depths,
- * half of them built from the root and half from the leaves. Depths are smaller here than there; the
- * array shrinks with them. Every node has a number, and the numbers of a tree follow one another.
+ * half of them built from the root and half from the leaves. Depths are smaller here than there;
+ * the array shrinks with them. Every node has a number, and the numbers of a tree follow one
+ * another.
  */
 #include "guest/workloads/gc/program.h"
 
@@ -157,8 +158,7 @@ static bool check_tree(const struct node *tree, uint64_t depth, uint64_t first)
 static bool short_lived(struct bench *bench, uint64_t depth, bool from_root)
 {
     const uint64_t first = bench->numbers;
-    const struct node *const tree =
-        from_root ? grow_tree(bench, depth) : make_tree(bench, depth);
+    const struct node *const tree = from_root ? grow_tree(bench, depth) : make_tree(bench, depth);
 
     return tree && (!bench->verify || check_tree(tree, depth, first));
 }
@@ -202,7 +202,10 @@ static bool run(struct gc_mutator *mutator, const struct program_options *option
         first = bench.numbers;
         slot[0] = good ? grow_tree(&bench, depth) : NULL;
         slot[1] = slot[0] ? make_array(&bench, depth) : NULL;
-        good = slot[1] && short_lived_trees(&bench, depth) && check_tree(slot[0], depth, first);
+        good = slot[1] && short_lived_trees(&bench, depth);
+        if (good && options->verify)
+            gc_collect(mutator);
+        good = good && check_tree(slot[0], depth, first);
         if (good && !array_intact(slot[1], gc_elements(slot[1]))) {
             printf("gcbench: the array is not what it was\n");
             good = false;

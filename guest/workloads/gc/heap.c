@@ -78,8 +78,8 @@ static int make_spaces(struct gc_heap *heap)
         return result;
     heap->base = region_base(heap->region);
     alias = region_alias_window(heap->region);
-    result = region_map2_range(heap->region, heap->base, pages, alias,
-                               TRAPLINE_READ | TRAPLINE_WRITE);
+    result =
+        region_map2_range(heap->region, heap->base, pages, alias, TRAPLINE_READ | TRAPLINE_WRITE);
     if (result != 0)
         return result;
     heap->alias = (ptrdiff_t)((uintptr_t)alias - (uintptr_t)heap->base);

@@ -19,7 +19,7 @@ enum {
     GC_SMALL_MOST = GC_PAGE / 8, /* bytes of an object that shares pages, its header included */
     GC_PACKED = GC_PAGE - GC_SMALL_MOST + GC_WORD, /* bytes that a page of such surely holds */
     GC_WORKERS = 32,
-    GC_CHUNK = 8,         /* pages that a mutator takes at once */
+    GC_CHUNK = 8, /* pages that a mutator takes at once */
     GC_CACHE_LINE = 64,
 };
 
@@ -47,7 +47,12 @@ enum gc_phase {
 };
 
 /* On whose time a page is scanned. */
-enum gc_who { GC_BY_HANDLER, GC_BY_COLLECTOR, GC_BY_ALLOCATION, GC_WHO };
+enum gc_who {
+    GC_BY_HANDLER,
+    GC_BY_COLLECTOR,
+    GC_BY_ALLOCATION,
+    GC_WHO
+};
 
 /* Whoever copies objects: each thread has one, which is that of its handler as well. */
 struct gc_worker {
@@ -99,14 +104,15 @@ struct gc_heap {
     _Alignas(GC_CACHE_LINE) atomic_uint unscanned; /* pages between FREE and OPEN */
     atomic_uint phase;
 
-    struct mutex lock;         /* of what follows */
-    atomic_bool stop_wanted;   /* also looked at without it */
-    unsigned running, busy;    /* mutators that do not stand; collectors at work */
-    bool quit;                 /* the collectors are to end */
+    struct mutex lock;       /* of what follows */
+    atomic_bool stop_wanted; /* also looked at without it */
+    unsigned running, busy;  /* mutators that do not stand; collectors at work */
+    bool quit;               /* the collectors are to end */
     struct condition all_stand, go_on, work;
 
-    size_t used_at_end;    /* pages, when the latest cycle ended */
-    unsigned pace;         /* pages to scan for each new page, where there are no collectors */
+    size_t used_at_end;          /* pages, when the latest cycle ended */
+    unsigned pace;               /* pages to scan for each new page */
+    atomic_size_t taken, opened; /* in this cycle: new pages, and pages scanned */
     uint64_t cycles, cycle_start, cycle_ticks;
     struct gc_pauses flips;
 };

@@ -107,6 +107,8 @@ static bool run(struct gc_mutator *mutator, const struct program_options *option
     for (uint64_t round = 0; round < options->rounds && good; round++)
         good = replace_some(mutator, slot, model, options->size, &random) &&
                (!options->verify || check(slot[0], model, options->size));
+    if (good && options->verify)
+        gc_collect(mutator);
     good = good && check(slot[0], model, options->size);
     gc_leave(mutator);
     free(model);

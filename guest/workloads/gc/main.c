@@ -1,6 +1,7 @@
 /*
- * The concurrent copying collector of Appel, Ellis and Li ("Real-time Concurrent Collection on Stock
- * Multiprocessors", PLDI 1988): Baker's algorithm, with the protection of pages as its read barrier.
+ * The concurrent copying collector of Appel, Ellis and Li ("Real-time Concurrent Collection on
+ * Stock Multiprocessors", PLDI 1988): Baker's algorithm, with the protection of pages as its read
+ * barrier.
  *
  *   TRAP    a mutator touches a page of the to-space that was not scanned yet
  *   PROTN   the whole space, once a collection, before it becomes the to-space
@@ -10,7 +11,8 @@
  * A mutator only ever holds pointers to the to-space. At the flip its roots are forwarded; whatever
  * else it loads comes from pages that are open, so were scanned and hold no other pointers. New
  * objects are made in open pages and are not scanned. Collectors, on vCPUs of their own, scan what
- * nobody has touched; without one, the mutators scan some pages for each new page.
+ * nobody has touched. The mutators scan some pages for each new page where there is no collector,
+ * or when it lags behind.
  *
  * copy.c says why no object is copied twice, scan.c why no page is scanned twice, pool.c why the
  * to-space does not overflow. "baseline" is the same collector while all mutators stand.
@@ -36,7 +38,7 @@ static struct {
     bool verify, baseline, fence;
     enum region_mechanism mechanism;
 } given = {
-    .heap = 4 << 20,
+    .heap = 8 << 20,
     .mutators = BY_VCPUS,
     .collectors = BY_VCPUS,
     .trigger = 50,
@@ -162,15 +164,13 @@ static bool run_all(struct gc_heap *heap, const struct program *program,
     return good;
 }
 
-/* Collect and check once more, then let the program look at what it left. */
+/* Let the program look at what it left. */
 static bool finish(struct gc_heap *heap, const struct program *program,
                    const struct program_options *how)
 {
     struct gc_mutator *const mutator = gc_attach(heap);
     bool good = true;
 
-    if (how->verify)
-        gc_collect(mutator);
     if (program->finish)
         good = program->finish(mutator, how);
     gc_detach(mutator);

@@ -65,7 +65,8 @@ static inline size_t gc_header_elements(uint64_t header)
     return (uint32_t)(header >> GC_ELEMENTS_SHIFT);
 }
 
-/* Bytes of an object with its header; it has one word at least, so that pages tell objects apart. */
+/* Bytes of an object with its header; it has one word at least, so that pages tell objects apart.
+ */
 static inline size_t gc_bytes(const struct gc_type *type, size_t elements)
 {
     const size_t words = type->words + elements * type->element_words;

@@ -39,8 +39,8 @@ uint64_t gc_pauses_longest(const struct gc_pauses *pauses);
 
 /*
  * The minimum mutator utilisation (Cheng and Blelloch, PLDI 2001): of all intervals of window ticks
- * between start and end, the least share that was the mutator's, in percent. An interval longer than
- * the run is cut to it.
+ * between start and end, the least share that was the mutator's, in percent. An interval longer
+ * than the run is cut to it.
  */
 double gc_pauses_utilisation(const struct gc_pauses *pauses, uint64_t start, uint64_t end,
                              uint64_t window);

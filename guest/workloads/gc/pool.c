@@ -63,8 +63,7 @@ static size_t next_need(const struct gc_heap *heap, size_t small, size_t large)
 
 static bool has_room(const struct gc_heap *heap, size_t pages, bool large)
 {
-    const size_t owed = atomic_load(&heap->used.owed_large_pages) + owed_small_pages(heap);
-    const size_t kept = gc_phase(heap) == GC_ACTIVE ? owed + slack(heap) : 0;
+    const size_t kept = gc_phase(heap) == GC_ACTIVE ? gc_pool_owed(heap) + slack(heap) : 0;
     uint32_t first;
 
     return gc_pool_free(heap, &first) >= pages + kept &&
@@ -131,6 +130,11 @@ uint32_t gc_pool_free(const struct gc_heap *heap, uint32_t *first)
     return new_begin(pool) - copies_end(pool);
 }
 
+size_t gc_pool_owed(const struct gc_heap *heap)
+{
+    return atomic_load(&heap->used.owed_large_pages) + owed_small_pages(heap);
+}
+
 size_t gc_pool_used(const struct gc_heap *heap)
 {
     uint32_t first;
@@ -140,11 +144,11 @@ size_t gc_pool_used(const struct gc_heap *heap)
 
 size_t gc_pool_allowance(const struct gc_heap *heap)
 {
-    const size_t owed = atomic_load(&heap->used.owed_large_pages) + owed_small_pages(heap);
+    const size_t kept = gc_pool_owed(heap) + slack(heap);
     const size_t need = next_need(heap, 0, 0), all = heap->options.space_pages;
     uint32_t first;
     const size_t empty = gc_pool_free(heap, &first);
-    const size_t now = empty > owed + slack(heap) ? empty - owed - slack(heap) : 0;
+    const size_t now = empty > kept ? empty - kept : 0;
     const size_t later = all > need ? (all - need) * GC_PACKED / GC_PAGE : 0;
 
     return now < later ? now : later;

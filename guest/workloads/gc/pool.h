@@ -28,6 +28,9 @@ void gc_pool_settle(struct gc_heap *heap);
 /* The pages that are free: the first one, and how many. */
 uint32_t gc_pool_free(const struct gc_heap *heap, uint32_t *first);
 
+/* Pages that the cycle may yet have to copy to. */
+size_t gc_pool_owed(const struct gc_heap *heap);
+
 /* Pages in use, and those that new objects may have yet while the cycle goes on. */
 size_t gc_pool_used(const struct gc_heap *heap);
 size_t gc_pool_allowance(const struct gc_heap *heap);

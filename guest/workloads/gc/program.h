@@ -20,7 +20,8 @@ struct program {
     uint64_t most;         /* of size */
     /* Before there are mutators; NULL: nothing to do. */
     bool (*prepare)(struct gc_heap *heap, const struct program_options *options);
-    /* On each mutator, at the same time. Returns false when something is wrong, having said what. */
+    /* On each mutator, at the same time. Returns false when something is wrong, having said what.
+     */
     bool (*run)(struct gc_mutator *mutator, const struct program_options *options);
     /* On the first mutator, after the others have ended: whether all is there; NULL, too. */
     bool (*finish)(struct gc_mutator *mutator, const struct program_options *options);

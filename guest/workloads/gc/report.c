@@ -4,9 +4,13 @@
 #include "guest/workloads/gc/checker.h"
 
 enum {
-    PER_SECOND_1 = 1000, /* windows of 1 and 10 ms */
-    PER_SECOND_10 = 100,
+    WINDOWS = 3,
 };
+
+static const struct {
+    const char *name;
+    unsigned per_second;
+} windows[WINDOWS] = {{"gc.mmu.1ms", 1000}, {"gc.mmu.10ms", 100}, {"gc.mmu.100ms", 10}};
 
 static const char *mode(const struct gc_heap *heap)
 {
@@ -39,8 +43,8 @@ static double utilisation(const struct gc_heap *heap, const struct span *spans, 
     double least = 100;
 
     for (unsigned i = 0; i < heap->options.mutators; i++) {
-        const double one = gc_pauses_utilisation(&heap->mutator[i].pauses, spans[i].start,
-                                                 spans[i].end, window);
+        const double one =
+            gc_pauses_utilisation(&heap->mutator[i].pauses, spans[i].start, spans[i].end, window);
 
         least = one < least ? one : least;
     }
@@ -104,8 +108,7 @@ bool report(const struct gc_heap *heap, const struct span *spans, struct span al
 {
     const struct sums sums = add_up(heap);
     uint64_t *const values = calloc(sums.pauses + 1, sizeof(*values));
-    const double at_1 = utilisation(heap, spans, tsc_hz() / PER_SECOND_1);
-    const double at_10 = utilisation(heap, spans, tsc_hz() / PER_SECOND_10);
+    double least[WINDOWS];
     uint64_t traps;
 
     if (!values)
@@ -117,15 +120,17 @@ bool report(const struct gc_heap *heap, const struct span *spans, struct span al
     show_pauses(heap, "gc.pace", GC_PAUSE_PACE, values);
     show_pauses(heap, "gc.stall", GC_PAUSE_STALL, values);
     figure_value("gc.longest", mode(heap), "tsc", "run", (double)sums.longest);
-    figure_value("gc.mmu.1ms", mode(heap), "percent", "run", at_1);
-    figure_value("gc.mmu.10ms", mode(heap), "percent", "run", at_10);
+    for (unsigned i = 0; i < WINDOWS; i++) {
+        least[i] = utilisation(heap, spans, tsc_hz() / windows[i].per_second);
+        figure_value(windows[i].name, mode(heap), "percent", "run", least[i]);
+    }
     show_counts(heap, &sums, traps);
     printf("gc: %s: %lu collections in %lu us, the longest stop of a mutator %lu us; utilisation "
-           "at least %lu %% of 1 ms, %lu %% of 10 ms\n",
+           "at least %lu %% of 1 ms, %lu %% of 10 ms, %lu %% of 100 ms\n",
            mode(heap), (unsigned long)heap->cycles,
            (unsigned long)(ticks_to_ns(all.end - all.start) / 1000),
-           (unsigned long)(ticks_to_ns(sums.longest) / 1000), (unsigned long)at_1,
-           (unsigned long)at_10);
+           (unsigned long)(ticks_to_ns(sums.longest) / 1000), (unsigned long)least[0],
+           (unsigned long)least[1], (unsigned long)least[2]);
     free(values);
     return true;
 }

@@ -1,14 +1,14 @@
 /*
- * A page is claimed by its state, GREY to SCANNING by compare and swap, or FILLING to SCANNING under
- * its worker's lock; so it is scanned once. It is opened when it is black, and OPEN is set after
- * that: who waits for a page in a handler finds it open.
+ * A page is claimed by its state, GREY to SCANNING by compare and swap, or FILLING to SCANNING
+ * under its worker's lock; so it is scanned once. It is opened when it is black, and OPEN is set
+ * after that: who waits for a page in a handler finds it open.
  *
  * unscanned counts the pages between FREE and OPEN. Pages come in by copying, which is done for a
  * page that is itself counted until its scan ends. So the count is 0 once, when all is done.
  *
  * Copies go to the very page that is scanned when that is its worker's own: the scan goes on to its
- * end or until nothing is left in it. A list that is walked right after a flip is copied 100 nodes a
- * trap by that, not one.
+ * end or until nothing is left in it. A list that is walked right after a flip is copied 100 nodes
+ * a trap by that, not one.
  */
 #include "guest/workloads/gc/scan.h"
 
@@ -17,7 +17,7 @@
 #include "guest/workloads/gc/pool.h"
 
 enum {
-    LOOKS = 300,             /* before a park */
+    LOOKS = 300, /* before a park */
     PARK_TICKS = 1 << 14,
 };
 
@@ -34,6 +34,7 @@ static void open_page(struct gc_heap *heap, uint32_t page)
     if (gc_protects(heap))
         gc_must(region_unprot(heap->region, gc_page_address(heap, page)), "opening a page");
     atomic_store_explicit(&heap->page[page].state, GC_PAGE_OPEN, memory_order_release);
+    atomic_fetch_add(&heap->opened, 1);
     if (atomic_fetch_sub(&heap->unscanned, 1) == 1)
         gc_scan_finished(heap);
 }
@@ -92,8 +93,7 @@ static uint32_t scan_small(struct gc_heap *heap, struct gc_worker *worker, uint3
         const struct gc_type *const type = &heap->options.types[gc_header_type(header)];
         const size_t bytes = gc_bytes(type, gc_header_elements(header));
 
-        scan_words(heap, worker, type, (void **)(start + offset + GC_WORD), 0,
-                   bytes / GC_WORD - 1);
+        scan_words(heap, worker, type, (void **)(start + offset + GC_WORD), 0, bytes / GC_WORD - 1);
         gc_chaos(heap, worker);
         offset += (uint32_t)bytes;
     }

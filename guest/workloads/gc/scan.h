@@ -1,4 +1,5 @@
-/* Scanning: a page of the to-space whose pointers lead to the from-space is put right and opened. */
+/* Scanning: a page of the to-space whose pointers lead to the from-space is put right and opened.
+ */
 #ifndef GC_SCAN_H
 #define GC_SCAN_H
 

@@ -1,8 +1,8 @@
 /*
  * A hash table that all mutators share, with entries that come and go, and data of one word to
- * several pages that some of them refer to. A mutator changes only keys of its own, so it knows what
- * each has to be: a version, in a plain array, from which the value and the data follow. The table of
- * buckets, a large object that is all pointers, is made anew every so often.
+ * several pages that some of them refer to. A mutator changes only keys of its own, so it knows
+ * what each has to be: a version, in a plain array, from which the value and the data follow. The
+ * table of buckets, a large object that is all pointers, is made anew every so often.
  */
 #include "guest/common/random.h"
 #include "guest/workloads/gc/program.h"
@@ -109,7 +109,7 @@ static bool rehash(struct gc_mutator *mutator, uint64_t keys)
     return true;
 }
 
-static void delete(uint64_t key)
+static void delete (uint64_t key)
 {
     struct entry **link = bucket_of(key);
 
@@ -213,7 +213,8 @@ static bool finish(struct gc_mutator *mutator, const struct program_options *opt
     uint64_t present = 0, found = 0;
     bool good = true;
 
-    (void)mutator;
+    if (options->verify)
+        gc_collect(mutator);
     for (uint64_t key = 0; options->verify && key < options->size && good; key++) {
         present += versions[key] != 0;
         good = look(key);
