@@ -82,7 +82,8 @@ static uint64_t forward_small(struct gc_heap *heap, struct gc_worker *worker,
     mutex_lock(&worker->lock);
     place = make_place(heap, worker, bytes);
     *(uint64_t *)place = seen;
-    memcpy(place + GC_WORD, (char *)header + GC_WORD, bytes - GC_WORD);
+    for (size_t i = GC_WORD; i < bytes; i += GC_WORD)
+        *(uint64_t *)(place + i) = *(uint64_t *)((char *)header + i);
     gc_chaos(heap, worker);
     if (atomic_compare_exchange_strong_explicit(header, &seen,
                                                 (uint64_t)(place + GC_WORD - heap->alias),

@@ -58,13 +58,18 @@ static void turn_over(struct gc_heap *heap)
     heap->cycles++;
 }
 
-/* All that is owed is to be scanned by the time that the allowance is used up (Baker's k). */
-static unsigned pace_of(const struct gc_heap *heap)
+/*
+ * All that is owed is to be scanned by the time that the allowance is used up (Baker's k). Where
+ * there are collectors, mutators leave the first half of it to them.
+ */
+static void set_pace(struct gc_heap *heap)
 {
     const size_t owed = gc_pool_owed(heap);
-    const size_t allowance = gc_pool_allowance(heap);
+    size_t allowance = gc_pool_allowance(heap);
 
-    return (unsigned)(allowance ? (owed + allowance - 1) / allowance : owed);
+    heap->grace = heap->options.collectors ? allowance / 2 : 0;
+    allowance -= heap->grace;
+    heap->pace = allowance ? (owed + allowance - 1) / allowance : owed;
 }
 
 static void collect_now(struct gc_heap *heap, struct gc_worker *worker)
@@ -97,7 +102,7 @@ bool gc_cycle_begin(struct gc_mutator *mutator)
     turn_over(heap);
     if (gc_protects(heap) && heap->options.fence)
         protect_space(heap, heap->from);
-    heap->pace = pace_of(heap);
+    set_pace(heap);
     atomic_store_explicit(&heap->phase, GC_ACTIVE, memory_order_release);
     forward_frames(heap, mutator->worker, heap->globals);
     for (unsigned i = 0; i < heap->options.mutators; i++)
@@ -167,11 +172,12 @@ void gc_cycle_share(struct gc_mutator *mutator, uint32_t pages)
 {
     struct gc_heap *const heap = mutator->heap;
     uint64_t start;
-    size_t due;
+    size_t taken, due;
 
     if (gc_phase(heap) != GC_ACTIVE)
         return;
-    due = heap->pace * (atomic_fetch_add(&heap->taken, pages) + pages);
+    taken = atomic_fetch_add(&heap->taken, pages) + pages;
+    due = taken > heap->grace ? heap->pace * (taken - heap->grace) : 0;
     if (atomic_load(&heap->opened) >= due)
         return;
     start = ticks();

@@ -111,7 +111,7 @@ struct gc_heap {
     struct condition all_stand, go_on, work;
 
     size_t used_at_end;          /* pages, when the latest cycle ended */
-    unsigned pace;               /* pages to scan for each new page */
+    size_t grace, pace;          /* pages to scan for each new page, beyond the first ones */
     atomic_size_t taken, opened; /* in this cycle: new pages, and pages scanned */
     uint64_t cycles, cycle_start, cycle_ticks;
     struct gc_pauses flips;
