@@ -8,18 +8,27 @@ enum {
     CYCLES_TRIED = 2, /* by one request: what died during the first is found by the second */
 };
 
-/* Pages that were taken can be used: before anybody can meet them in a handler. */
-static void open_new(struct gc_heap *heap, uint32_t first, uint32_t pages)
+/*
+ * Take pages for new objects, as gc_pool_take_new() does, and open them. When the cycle ends all
+ * that is free is opened; so the phase is looked at before pages are taken, because those that were
+ * taken just before that end are no more among the free ones.
+ */
+static uint32_t take_open(struct gc_heap *heap, uint32_t wanted, bool large, uint32_t *taken)
 {
+    const bool forbidden = gc_protects(heap) && gc_phase(heap) == GC_ACTIVE;
+    const uint32_t pages = gc_pool_take_new(heap, wanted, large, taken);
+    const uint32_t first = *taken;
+
     for (uint32_t i = first; i < first + pages; i++) {
         heap->page[i].fill = 0;
         heap->page[i].first = i;
         heap->page[i].source = GC_NONE;
         atomic_store_explicit(&heap->page[i].state, GC_PAGE_OPEN, memory_order_release);
     }
-    if (gc_protects(heap) && gc_phase(heap) == GC_ACTIVE)
+    if (forbidden && pages)
         gc_must(region_unprot_range(heap->region, gc_page_address(heap, first), pages),
                 "opening new pages");
+    return pages;
 }
 
 /* Give the mutator an empty page, of its chunk or of a new one. */
@@ -29,12 +38,11 @@ static bool take_page(struct gc_mutator *mutator)
 
     gc_retire(mutator);
     if (mutator->chunk == mutator->chunk_end) {
-        const uint32_t pages = gc_pool_take_new(heap, GC_CHUNK, false, &mutator->chunk);
+        const uint32_t pages = take_open(heap, GC_CHUNK, false, &mutator->chunk);
 
         mutator->chunk_end = mutator->chunk + pages;
         if (!pages)
             return false;
-        open_new(heap, mutator->chunk, pages);
     }
     mutator->page = mutator->chunk++;
     mutator->next = memset(gc_page_address(heap, mutator->page), 0, GC_PAGE);
@@ -42,7 +50,7 @@ static bool take_page(struct gc_mutator *mutator)
     return true;
 }
 
-/* There was no room. Returns false when there will be none: all was collected, cycles times. */
+/* There was no room. Returns false when there will be none: all was collected, *cycles times. */
 static bool make_room(struct gc_mutator *mutator, unsigned *cycles)
 {
     switch (gc_phase(mutator->heap)) {
@@ -81,10 +89,9 @@ static char *alloc_large(struct gc_mutator *mutator, size_t bytes)
 
     gc_cycle_turn(mutator);
     gc_cycle_share(mutator, pages);
-    while (!gc_pool_take_new(heap, pages, true, &first))
+    while (!take_open(heap, pages, true, &first))
         if (!make_room(mutator, &cycles))
             return NULL;
-    open_new(heap, first, pages);
     for (uint32_t i = 0; i < pages; i++) {
         const size_t left = bytes - (size_t)i * GC_PAGE;
 
@@ -111,6 +118,7 @@ void *gc_alloc(struct gc_mutator *mutator, unsigned type, size_t elements)
     size_t bytes;
     char *place;
 
+    assert(type < heap->options.type_count);
     if (elements > (heap->options.space_pages * GC_PAGE) / GC_WORD)
         return no_memory(heap, layout, elements);
     bytes = gc_bytes(layout, elements);
