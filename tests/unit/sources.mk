@@ -4,6 +4,7 @@ UNIT_test_paging := hv/paging.c
 UNIT_test_printf := hv/format.c
 UNIT_test_screen := hv/screen.c hv/font.c
 UNIT_test_symbols := hv/symbols.c
+UNIT_test_gc_pauses := guest/workloads/gc/pauses.c
 UNIT_test_guest_args := guest/runtime/args.c
 UNIT_test_guest_heap := guest/runtime/heap.c guest/runtime/pages.c
 UNIT_test_guest_disk := tests/unit/fake_ata.c guest/runtime/ata.c guest/runtime/disk.c

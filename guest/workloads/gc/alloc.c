@@ -104,8 +104,8 @@ static char *alloc_large(struct gc_mutator *mutator, size_t bytes)
 
 static void *no_memory(const struct gc_heap *heap, const struct gc_type *type, size_t elements)
 {
-    printf("gc: out of memory: no room for a %s of %lu elements: %lu of %lu KiB of a semispace "
-           "are in use after a collection, and as much has to be free for the next one\n",
+    printf("gc: out of memory: no room for a %s of %lu elements: after a collection %lu of the %lu "
+           "KiB of a semispace were in use, and the next one has to find room for all of that\n",
            type->name, (unsigned long)elements, (unsigned long)(heap->used_at_end * GC_PAGE >> 10),
            (unsigned long)(heap->options.space_pages * GC_PAGE >> 10));
     return NULL;

@@ -69,7 +69,6 @@ struct gc_mutator {
     struct gc_worker *worker;
     char *next, *end; /* what is left of its page */
     uint32_t page, chunk, chunk_end;
-    bool attached;
     struct gc_frame *frames;
     uint64_t allocated; /* bytes */
     uint64_t stalls;    /* waits for the end of a cycle, because there was no room */
@@ -111,9 +110,11 @@ struct gc_heap {
     struct condition all_stand, go_on, work;
 
     size_t used_at_end;          /* pages, when the latest cycle ended */
-    size_t grace, pace;          /* pages to scan for each new page, beyond the first ones */
+    size_t pace;                 /* pages to scan for each new page, */
+    size_t grace;                /* but for so many first ones */
     atomic_size_t taken, opened; /* in this cycle: new pages, and pages scanned */
-    uint64_t cycles, cycle_start, cycle_ticks;
+    uint64_t cycles, cycle_start;
+    uint64_t cycle_ticks; /* from flips to the ends of their cycles */
     struct gc_pauses flips;
 };
 

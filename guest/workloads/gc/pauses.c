@@ -1,6 +1,7 @@
 #include "guest/workloads/gc/pauses.h"
 
-#include <trapline/portable.h>
+#include <trapline/memory.h>
+#include <trapline/time.h>
 
 enum {
     PERCENT = 100,

@@ -83,6 +83,9 @@ static void show_counts(const struct gc_heap *heap, const struct sums *sums, uin
     const struct gc_checked checked = gc_checker_found(heap);
 
     figure_value("gc.collections", mode(heap), "collections", "run", (double)heap->cycles);
+    if (heap->cycles)
+        figure_value("gc.cycle", mode(heap), "tsc", "collection",
+                     (double)heap->cycle_ticks / (double)heap->cycles);
     figure_value("gc.traps", mode(heap), "traps", "run", (double)traps);
     figure_value("gc.pages.handler", mode(heap), "pages", "run",
                  (double)sums->scanned[GC_BY_HANDLER]);
