@@ -13,6 +13,8 @@
 
 enum {
     PERCENT = 100,
+    SHARE =
+        2, /* of paces at most at one allocation; what is due besides is left to the next ones */
 };
 
 void gc_retire(struct gc_mutator *mutator)
@@ -181,9 +183,9 @@ void gc_cycle_share(struct gc_mutator *mutator, uint32_t pages)
     if (atomic_load(&heap->opened) >= due)
         return;
     start = ticks();
-    while (atomic_load(&heap->opened) < due &&
-           gc_scan_some(heap, mutator->worker, GC_BY_ALLOCATION))
-        continue;
+    for (size_t left = SHARE * heap->pace; left && atomic_load(&heap->opened) < due; left--)
+        if (!gc_scan_some(heap, mutator->worker, GC_BY_ALLOCATION))
+            break;
     gc_pauses_add(&mutator->pauses, GC_PAUSE_PACE, start);
 }
 

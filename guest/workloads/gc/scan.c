@@ -213,6 +213,7 @@ void gc_scan_page(struct gc_heap *heap, struct gc_worker *worker, uint32_t page)
                 scan_adopted(heap, worker, page, GC_BY_HANDLER);
                 return;
             }
+            gc_wait_a_moment(&turns); /* its worker is just about to leave it */
             break;
         default: gc_wait_a_moment(&turns); break;
         }
