@@ -170,7 +170,8 @@ static inline void heap_store(struct mutator *mutator, struct object *object, ui
 
     *slot = value;
     if (marks)
-        *(volatile uint8_t *)(mutator->card_base + ((uint64_t)slot >> CARD_SHIFT)) = 1;
+        __atomic_store_n((uint8_t *)(mutator->card_base + ((uint64_t)slot >> CARD_SHIFT)), 1,
+                         __ATOMIC_RELAXED);
 }
 
 /* What the parts of the heap have to do with one another. */
