@@ -59,6 +59,10 @@ struct thread_slot *thread_slot(unsigned vcpu)
     return &vcpus[vcpu].thread;
 }
 
+void thread_ended(void)
+{
+}
+
 static void *vcpu_main(void *vcpu)
 {
     own = (unsigned)((struct vcpu *)vcpu - vcpus);

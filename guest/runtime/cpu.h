@@ -8,6 +8,7 @@ enum cr4_bits {
     CR4_OSXSAVE = 1u << 18,
     CR4_UMIP = 1u << 11,
     CR4_FSGSBASE = 1u << 16,
+    CR4_PCIDE = 1u << 17,
     CR4_SMEP = 1u << 20,
     CR4_SMAP = 1u << 21,
     CR4_PKE = 1u << 22,
@@ -55,11 +56,13 @@ enum cpuid_leaf {
 };
 
 enum cpuid_bits {
+    CPUID_1_ECX_PCID = 1u << 17,
     CPUID_1_ECX_X2APIC = 1u << 21,
     CPUID_1_ECX_TSC_DEADLINE = 1u << 24,
     CPUID_1_ECX_XSAVE = 1u << 26,
     CPUID_1_ECX_RDRAND = 1u << 30,
     CPUID_7_EBX_SMEP = 1u << 7,
+    CPUID_7_EBX_INVPCID = 1u << 10,
     CPUID_7_EBX_SMAP = 1u << 20,
     CPUID_7_ECX_UMIP = 1u << 2,
     CPUID_7_ECX_PKU = 1u << 3,
@@ -116,6 +119,22 @@ static inline uint64_t read_cr3(void)
 static inline void write_cr3(uint64_t value)
 {
     __asm__ volatile("mov %0, %%cr3" : : "r"(value) : "memory");
+}
+
+/* What INVPCID drops, of the calling vCPU (SDM volume 2, INVPCID); no entry is global here. */
+enum invpcid_type {
+    INVPCID_ADDRESS, /* of one PCID, for one address */
+    INVPCID_PCID,    /* all of one PCID */
+    INVPCID_ALL = 3, /* of all PCIDs */
+};
+
+static inline void invpcid(enum invpcid_type type, uint64_t pcid, uint64_t address)
+{
+    const struct {
+        uint64_t pcid, address;
+    } descriptor = {pcid, address};
+
+    __asm__ volatile("invpcid %0, %1" : : "m"(descriptor), "r"((uint64_t)type) : "memory");
 }
 
 static inline uint64_t read_cr4(void)

@@ -59,6 +59,7 @@ extern trap_calls, trap_too_deep
 extern xsave_size, xsave_mask
 extern exception_vectors
 extern page_fault_of_user_page
+extern spaces_made, space_entry_here
 
 section .text
 
@@ -135,6 +136,9 @@ section .text
 %%other:
     mov [rsp + ADDRESSES_SIZE + REGISTERS_RSI], rsi
     mov rsi, [rdi * 8 + PTES]
+    cmp dword [spaces_made], 0
+    jne %%in_space
+%%entry:
     test esi, PTE_REGION
     jz not_a_region_rsi
     mov edi, [rsp + ADDRESSES_SIZE + ERROR]
@@ -148,6 +152,15 @@ section .text
     mov rsi, [rsp + ADDRESSES_SIZE + REGISTERS_RSI]
     jnz %%forbidden
     jmp %%retry
+%%in_space:
+    ; The array is space 0's; another one may have an entry of its own.
+    mov rdi, [rsp]
+    push rax
+    cld
+    call space_entry_here
+    mov rsi, rax
+    pop rax
+    jmp %%entry
 %%user_page:
     ; Keys, SMEP and SMAP come in here.
     push rax

@@ -21,13 +21,9 @@ enum {
 
 size_t page_tables_flush_all_from = MEASURED_PAGES;
 
+static uint64_t *root;
 static uint64_t *window[WINDOW_TABLES]; /* page directories */
 static uint64_t *hole; /* the page table whose 512 pages are all zeros; NULL: no array yet */
-
-static uint64_t *table_at(uint64_t entry)
-{
-    return (uint64_t *)(entry & PTE_ADDRESS);
-}
 
 static uint64_t *new_table(void)
 {
@@ -37,11 +33,10 @@ static uint64_t *new_table(void)
 /* The entry that translates address at a level, 0 = the leaf table's; NULL: the walk ends above. */
 static uint64_t *walk(uint64_t address, int level)
 {
-    uint64_t *table = table_at(read_cr3());
+    uint64_t *table = root;
 
     for (int at = PAGING_LEVELS - 1;; at--) {
-        const unsigned shift = TRAPLINE_PAGE_SHIFT + PAGING_LEVEL_BITS * (unsigned)at;
-        uint64_t *const entry = &table[address >> shift & (PAGING_ENTRIES - 1)];
+        uint64_t *const entry = &table[table_index(address, at)];
 
         if (at == level)
             return entry;
@@ -135,6 +130,7 @@ int page_tables_cover(uint64_t address, size_t pages)
         result = cover_chunk(chunk, &changed);
     /* The size of pages changed, and the array's zeros may be cached. */
     if (changed || result != 0) {
+        space_follow_tables();
         flush_all();
         region_flush_others();
     }
@@ -148,7 +144,13 @@ void page_tables_allow_user(uint64_t address, size_t pages)
     for (uint64_t chunk = address & ~(CHUNK_BYTES - 1); chunk < end; chunk += CHUNK_BYTES)
         for (int level = PAGING_LEVELS - 1; level > 0; level--)
             *walk(chunk, level) |= PTE_USER;
+    space_follow_tables();
     flush_all();
+}
+
+uint64_t *page_tables_root(void)
+{
+    return root;
 }
 
 bool page_tables_writable(uint64_t address, size_t bytes)
@@ -157,7 +159,7 @@ bool page_tables_writable(uint64_t address, size_t bytes)
 
     for (uint64_t page = address & ~(TRAPLINE_PAGE_SIZE - 1ull); page < end;
          page += TRAPLINE_PAGE_SIZE) {
-        const uint64_t entry = page < PAGE_TABLES_SPAN ? page_tables_read(page) : 0;
+        const uint64_t entry = page < PAGE_TABLES_SPAN ? page_tables_read_here(page) : 0;
 
         if ((entry & PTE_REGION) &&
             (entry & (PTE_PRESENT | PTE_WRITE)) != (PTE_PRESENT | PTE_WRITE))
@@ -227,6 +229,7 @@ int page_tables_init(void)
         return 0;
     if (!take_tables(tables, sizeof(tables) / sizeof(tables[0])))
         return -TRAPLINE_ENOMEM;
+    root = table_at(read_cr3()); /* there are no other spaces yet */
     pointers = tables[WINDOW_TABLES];
     zeros = tables[WINDOW_TABLES + 1];
     hole = tables[WINDOW_TABLES + 2];

@@ -1,6 +1,7 @@
 /*
  * 4 KiB leaves of the guest's page tables, for regions: made where they are wanted, and seen as one
- * array by virtual page number.
+ * array by virtual page number. They are those of space 0; what other spaces have of their own
+ * follows from them (space_tables.h).
  *
  * The array lies in the last 2 GiB of the address space, so that an instruction reaches an entry
  * with a displacement of 32 bits. It covers the first TiB of addresses. Where a 2 MiB page, or
@@ -18,6 +19,7 @@
 
 #include "guest/runtime/cpu.h"
 #include "guest/runtime/pte.h"
+#include "guest/runtime/space.h"
 
 #define PAGE_TABLES_SPAN (1ull << 40) /* bytes of address space that the array covers */
 
@@ -38,7 +40,12 @@ int page_tables_cover(uint64_t address, size_t pages);
  */
 void page_tables_allow_user(uint64_t address, size_t pages);
 
-/* Whether [address, address + bytes) may be written by the supervisor as its own tables have it. */
+/* The root of space 0's tables; NULL before page_tables_init(). */
+uint64_t *page_tables_root(void);
+
+/* Whether [address, address + bytes) may be written by the supervisor as its space's tables have
+ * it.
+ */
 bool page_tables_writable(uint64_t address, size_t bytes);
 
 /* From how many pages on dropping all translations is cheaper than one INVLPG a page. */
@@ -54,15 +61,40 @@ static inline uint64_t page_tables_read(uint64_t address)
     return *(volatile uint64_t *)page_tables_entry(address);
 }
 
-static inline void flush_page(uint64_t address)
+/* The same as the calling vCPU's space has it. */
+static inline uint64_t page_tables_read_here(uint64_t address)
+{
+    return __builtin_expect(spaces_made, 0) ? space_entry_here(address) : page_tables_read(address);
+}
+
+/*
+ * INVLPG and MOV to CR3 drop what is cached for the current PCID, so that of the current space (SDM
+ * 4.10.4.1; no entry is global).
+ */
+static inline void flush_page_here(uint64_t address)
 {
     __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
 }
 
-/* No entry is global and PCIDs are not used, so that MOV to CR3 drops everything (SDM 4.10.4.1). */
+/* The other two see to the other spaces as well. */
+static inline void flush_pages(uint64_t address, size_t pages)
+{
+    for (size_t i = 0; i < pages; i++)
+        flush_page_here(address + i * TRAPLINE_PAGE_SIZE);
+    if (__builtin_expect(spaces_made, 0))
+        space_flush_others_pages(address, pages);
+}
+
+static inline void flush_page(uint64_t address)
+{
+    flush_pages(address, 1);
+}
+
 static inline void flush_all(void)
 {
     write_cr3(read_cr3());
+    if (__builtin_expect(spaces_made, 0))
+        space_flush_others();
 }
 
 #endif

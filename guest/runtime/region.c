@@ -26,17 +26,11 @@ static bool has_nx(void)
     return cpuid_extended_edx() & CPUID_80000001_EDX_NX;
 }
 
-/* Whether the CPU has what a mechanism needs, and the runtime's side of it is there. */
-static int prepare(enum region_mechanism mechanism)
+int region_pt_prepare(void)
 {
     int result;
 
-    if (mechanism == REGION_EPT)
-        return 0;
-    if (!has_nx() || mechanism == REGION_MPROTECT || mechanism == REGION_UFFD)
-        return -TRAPLINE_EOPNOTSUPP;
-    /* PKRU is each vCPU's own, and there is no setting that of another. */
-    if (mechanism == REGION_KEY && (region_shared || !region_key_init()))
+    if (!has_nx())
         return -TRAPLINE_EOPNOTSUPP;
     result = page_tables_init();
     if (result == 0)
@@ -44,6 +38,19 @@ static int prepare(enum region_mechanism mechanism)
     if (result == 0)
         cpu_set_page_fault_gate();
     return result;
+}
+
+/* Whether the CPU has what a mechanism needs, and the runtime's side of it is there. */
+static int prepare(enum region_mechanism mechanism)
+{
+    if (mechanism == REGION_EPT)
+        return 0;
+    if (mechanism == REGION_MPROTECT || mechanism == REGION_UFFD)
+        return -TRAPLINE_EOPNOTSUPP;
+    /* PKRU is each vCPU's own, and there is no setting that of another. */
+    if (mechanism == REGION_KEY && (region_shared || !region_key_init()))
+        return -TRAPLINE_EOPNOTSUPP;
+    return region_pt_prepare();
 }
 
 int region_create(struct region **region, size_t pages, size_t align,
@@ -164,7 +171,7 @@ static int list_borrow(const struct region *region, const void **list, size_t by
     *copy = NULL;
     for (uint64_t page = start; bytes && page < (uint64_t)*list + bytes;
          page += TRAPLINE_PAGE_SIZE) {
-        const uint64_t entry = page < PAGE_TABLES_SPAN ? page_tables_read(page) : 0;
+        const uint64_t entry = page < PAGE_TABLES_SPAN ? page_tables_read_here(page) : 0;
 
         if ((entry & PTE_REGION) && !(entry & PTE_PRESENT))
             return -TRAPLINE_EFAULT;

@@ -16,6 +16,7 @@ struct region_state {
     size_t table_pages;    /* that first_alias takes */
     uint8_t *home;         /* with keys: of each page, the key of its set; 0 = in none */
     struct region_set *sets;
+    struct region *next; /* of those over page tables */
 };
 
 /* The window of aliases of page-table regions. */
@@ -103,7 +104,10 @@ static inline uint64_t update_entry(uint64_t *entry, uint64_t clear, uint64_t se
 
 static inline uint64_t region_update(uint64_t address, uint64_t clear, uint64_t set)
 {
-    return update_entry(page_tables_entry(address), clear, set);
+    const uint64_t old = update_entry(page_tables_entry(address), clear, set);
+
+    space_follow_pages(address, 1);
+    return old;
 }
 
 /* Whether a translation of the old entry may allow what the new one does not. */
@@ -113,6 +117,16 @@ static inline bool region_lowers(uint64_t old, uint64_t new)
         return false;
     return (old & ~new &(PTE_PRESENT | PTE_WRITE)) || (new & ~old &PTE_NX);
 }
+
+/* Whether an access is one that page tables can express. Returns 0, -EINVAL or -EOPNOTSUPP. */
+TRAP_LEAN_HANDLER int region_check_access(unsigned access);
+
+/* Set up what regions over page tables, and spaces, need. Returns 0, -EOPNOTSUPP or -ENOMEM. */
+int region_pt_prepare(void);
+
+/* Whether the inline calls may change the entries of page-table regions: while there is no space.
+ */
+void region_pt_inline(bool may);
 
 /* region_key.c: switch protection keys on; false where the CPU has none. */
 bool region_key_init(void);

@@ -125,6 +125,7 @@ int region_pt_map2(struct region *region, uint64_t address, size_t pages, uint64
 
         chain_in(region, page, at);
         *(volatile uint64_t *)page_tables_entry(at) = alias_entry(page, access);
+        space_follow_pages(at, 1);
     }
     return 0;
 }
@@ -147,6 +148,7 @@ static void replace_alias(struct region *region, uint64_t alias, uint64_t entry,
     const uint64_t old = __atomic_exchange_n(page_tables_entry(alias), entry, __ATOMIC_SEQ_CST);
     const uint64_t page = old & PTE_ADDRESS;
 
+    space_follow_pages(alias, 1);
     if (region_lowers(old, entry) || ((old & PTE_PRESENT) && page != (entry & PTE_ADDRESS)))
         region_flush_page(flush, alias);
     if ((old & PTE_TRACKED) && (old & PTE_DIRTY))
@@ -164,6 +166,7 @@ int region_pt_unmap2(struct region *region, uint64_t alias, size_t pages)
     result = region_check(region, alias, pages);
     if (result != 0)
         return result;
+    space_forget_pages(alias, pages);
     for (size_t i = 0; i < pages; i++)
         replace_alias(region, alias + i * TRAPLINE_PAGE_SIZE, 0, &flush);
     region_flush_end(&flush);

@@ -114,6 +114,7 @@ long region_pt_dirty(struct region *region, uint64_t address, size_t pages, void
         return -TRAPLINE_EINVAL;
     if (!page_tables_writable((uint64_t)buffer, room * sizeof(*buffer)))
         return -TRAPLINE_EFAULT;
+    space_collect_dirty();
     for (size_t index = next_dirty(region, first, end); index < end;
          index = next_dirty(region, index + 1, end)) {
         const uint64_t page = region->base + index * TRAPLINE_PAGE_SIZE;

@@ -94,7 +94,7 @@ static void gather(struct region_set *set)
 
 enum page_fault_kind page_fault_of_user_page(uint64_t address, uint64_t error, uint64_t rflags)
 {
-    const uint64_t entry = page_tables_read(address & ~(TRAPLINE_PAGE_SIZE - 1ull));
+    const uint64_t entry = page_tables_read_here(address & ~(TRAPLINE_PAGE_SIZE - 1ull));
     const unsigned key = (unsigned)((entry & PTE_KEY) >> PTE_KEY_SHIFT);
     const bool fetch = error & FAULT_FETCH, write = error & FAULT_WRITE;
 

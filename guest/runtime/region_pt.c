@@ -10,9 +10,11 @@ enum {
     ACCESS_ALL = TRAPLINE_READ | TRAPLINE_WRITE | TRAPLINE_EXEC,
 };
 
+static struct region *regions; /* all, by region_state.next */
+
 #define PTE_RIGHTS (PTE_PRESENT | PTE_WRITE | PTE_NX)
 
-static int check_access(unsigned access)
+int region_check_access(unsigned access)
 {
     if ((access & ~(unsigned)ACCESS_ALL) ||
         ((access & TRAPLINE_WRITE) && !(access & TRAPLINE_READ)))
@@ -91,8 +93,9 @@ static void set_own(uint64_t address, size_t pages, unsigned access, struct regi
         for (; entry != end; entry++)
             flush->owed |= region_lowers(update_entry(entry, PTE_RIGHTS, rights), rights);
     }
-    for (size_t i = 0; flush->owed && !flush->all && i < pages; i++)
-        flush_page(address + i * TRAPLINE_PAGE_SIZE);
+    space_follow_pages(address, pages);
+    if (flush->owed && !flush->all)
+        flush_pages(address, pages);
 }
 
 /* Set the access of pages that were checked. */
@@ -110,7 +113,7 @@ static void set_range(struct region *region, uint64_t address, size_t pages, uns
 int region_pt_prot(struct region *region, uint64_t address, size_t pages, unsigned access)
 {
     struct region_flush flush = region_flush_begin(pages);
-    int result = check_access(access);
+    int result = region_check_access(access);
 
     if (result == 0 && !own_range(region, address, pages))
         result = region_check(region, address, pages);
@@ -136,17 +139,25 @@ static int check_list(const void *list, unsigned access, size_t *bad)
 {
     if (bad)
         *bad = 0;
-    return (uint64_t)list % sizeof(uint64_t) ? -TRAPLINE_EINVAL : check_access(access);
+    return (uint64_t)list % sizeof(uint64_t) ? -TRAPLINE_EINVAL : region_check_access(access);
 }
 
 /* Pages that were checked, of a region without keys, lose all rights. */
 static __attribute__((noinline)) void deny_list(void *const *pages, size_t count, bool flush_later)
 {
+    const bool spaces = __builtin_expect(spaces_made, 0);
+
     for (size_t i = 0; i < count; i++)
         __atomic_and_fetch(page_tables_entry((uint64_t)pages[i]), ~(uint64_t)PTE_PRESENT,
                            __ATOMIC_SEQ_CST);
-    for (size_t i = 0; !flush_later && i < count; i++)
-        flush_page((uint64_t)pages[i]);
+    for (size_t i = 0; spaces && i < count; i++)
+        space_follow_pages((uint64_t)pages[i], 1);
+    if (flush_later)
+        return;
+    for (size_t i = 0; i < count; i++)
+        flush_page_here((uint64_t)pages[i]);
+    for (size_t i = 0; spaces && i < count; i++)
+        space_flush_others_pages((uint64_t)pages[i], 1);
 }
 
 int region_pt_protn_list(struct region *region, void *const *pages, size_t count, unsigned access,
@@ -197,6 +208,18 @@ int region_pt_protn_ranges(struct region *region, const struct trapline_range *r
     return 0;
 }
 
+/* The inline calls know nothing of other vCPUs and of other spaces' translations. */
+static void set_inline(struct region *region, bool may)
+{
+    region->pt_pages = may && !region_shared && region->mechanism == REGION_PT ? region->pages : 0;
+}
+
+void region_pt_inline(bool may)
+{
+    for (struct region *region = regions; region; region = region->state->next)
+        set_inline(region, may);
+}
+
 int region_pt_create(struct region *region)
 {
     struct region_state *const state = region->state;
@@ -213,8 +236,8 @@ int region_pt_create(struct region *region)
     if (key) {
         state->home = (uint8_t *)(state->first_alias + region->pages);
         page_tables_allow_user(region->base, region->pages);
-    } else if (!region_shared) {
-        region->pt_pages = region->pages; /* the inline calls know nothing of other vCPUs */
+    } else {
+        set_inline(region, !spaces_made);
     }
     /* The new entries lose no right but execution in memory that nobody has used. */
     for (size_t i = 0; i < region->pages; i++)
@@ -222,11 +245,19 @@ int region_pt_create(struct region *region)
                       PTE_REGION | PTE_FULL_WRITE | (key ? PTE_USER | PTE_NX : PTE_FULL_EXEC));
     flush_all();
     region_flush_others();
+    state->next = regions;
+    regions = region;
     return 0;
 }
 
 void region_pt_destroy(struct region *region)
 {
+    struct region **link = &regions;
+
+    while (*link != region)
+        link = &(*link)->state->next;
+    *link = region->state->next;
+    space_forget_pages(region->base, region->pages);
     for (size_t i = 0; i < region->pages; i++)
         region_update(region->base + i * TRAPLINE_PAGE_SIZE,
                       PTE_REGION | PTE_TRACKED | PTE_FULL_WRITE | PTE_FULL_EXEC | PTE_USER |

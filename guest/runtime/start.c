@@ -8,6 +8,7 @@
 
 #include "guest/runtime/args.h"
 #include "guest/runtime/runtime.h"
+#include "guest/runtime/space.h"
 #include "guest/runtime/vcpu.h"
 
 int main(int argc, char **argv);
@@ -35,6 +36,8 @@ noreturn void runtime_start(const struct trapline_info *info)
     cpu_init_vectors();
     first_free = vcpu_place(&runtime_info, (uint64_t)image_end);
     memory_init(&runtime_info, paging_init(&runtime_info, first_free));
+    space_init();
+    space_enter_vcpu();
     for (unsigned i = 1; i < vcpu_count(); i++)
         vcpu_init(i);
     interrupt_init();

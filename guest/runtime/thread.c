@@ -27,6 +27,7 @@ noreturn void thread_loop(struct thread_slot *slot)
         while (atomic_load(&slot->state) != THREAD_RUNNING)
             vcpu_park(0);
         slot->function(slot->argument);
+        thread_ended();
         atomic_store(&slot->state, THREAD_DONE);
         sync_wake_all(&slot->joiners);
     }

@@ -27,6 +27,9 @@ struct thread_slot *thread_slot(unsigned vcpu);
 /* Start a vCPU, which calls thread_loop(). Returns 0 or a negative errno value. */
 int vcpu_start(unsigned vcpu);
 
+/* What the home has to do on the vCPU whose thread's function has returned. */
+void thread_ended(void);
+
 /* A vCPU's own threads, one after the other, for ever. */
 noreturn void thread_loop(struct thread_slot *slot);
 

@@ -97,6 +97,7 @@ static int set_user(uint64_t address, size_t pages, bool allow)
         else
             __atomic_and_fetch(entry, ~(uint64_t)PTE_USER, __ATOMIC_SEQ_CST);
     }
+    space_follow_pages(address, pages);
     /* When it is given, too: nobody tries a fault of user mode again. */
     flush_all();
     region_flush_others();
@@ -129,7 +130,7 @@ bool user_may(const void *address, size_t bytes, unsigned access)
         return false;
     for (uint64_t page = start & ~(TRAPLINE_PAGE_SIZE - 1ull); page < end;
          page += TRAPLINE_PAGE_SIZE)
-        if ((page_tables_read(page) & wanted) != wanted)
+        if ((page_tables_read_here(page) & wanted) != wanted)
             return false;
     return true;
 }

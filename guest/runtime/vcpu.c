@@ -3,6 +3,7 @@
 
 #include <trapline/hypercall.h>
 #include <trapline/process.h>
+#include <trapline/space.h>
 #include <trapline/stdio.h>
 #include <trapline/thread.h>
 #include <trapline/vm.h>
@@ -10,6 +11,7 @@
 #include "guest/runtime/canary.h"
 #include "guest/runtime/cpu.h"
 #include "guest/runtime/runtime.h"
+#include "guest/runtime/space.h"
 
 enum {
     SEL_TSS = 0x18, /* two slots */
@@ -127,9 +129,15 @@ struct thread_slot *thread_slot(unsigned vcpu)
     return &vcpu_local(vcpu)->thread;
 }
 
+void thread_ended(void)
+{
+    space_enter_full();
+}
+
 static noreturn void vcpu_main(struct vcpu_local *local)
 {
     vcpu_enter(local);
+    space_enter_vcpu();
     cpu_init_vectors();
     interrupt_init();
     trap_register();

@@ -58,6 +58,8 @@ struct vcpu_local {
     uint64_t user_stack;   /* SYSCALL: where the user's stack pointer is put */
     uint64_t kernel_stack; /* where entries from ring 3 begin; 0 = none is expected */
     uint64_t tss_rsp0;     /* address of the same in the TSS */
+    uint64_t space_stale;  /* spaces whose translations are dropped when it goes there: space.h */
+    uint32_t space;        /* the space it is in, as others may know it */
     uint32_t index;
     char label[VCPU_LABEL]; /* see vcpu_label() */
     struct thread_slot thread;
@@ -95,6 +97,9 @@ _Static_assert(offsetof(struct vcpu_local, self) == 200, "LOCAL_SELF");
 _Static_assert(offsetof(struct vcpu_local, user_stack) == 208, "LOCAL_USER_STACK");
 _Static_assert(offsetof(struct vcpu_local, kernel_stack) == 216, "LOCAL_KERNEL_STACK");
 _Static_assert(offsetof(struct vcpu_local, tss_rsp0) == 224, "LOCAL_TSS_RSP0");
+
+/* As in trapline/space.h. */
+_Static_assert(offsetof(struct vcpu_local, space) == 240, "SPACE_GS_NUMBER");
 
 /* The calling vCPU's. */
 static inline struct vcpu_local *vcpu_self(void)

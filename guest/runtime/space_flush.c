@@ -1,0 +1,85 @@
+/*
+ * What the calling vCPU has cached of spaces. Translations are tagged with the space's number, its
+ * PCID (SDM 4.10.1), and dropped by INVPCID where the CPU has it; else the space is marked, and
+ * the vCPU drops everything that has the tag when it goes there next. Without PCIDs every MOV to
+ * CR3 drops everything, so that there is nothing of a space that the vCPU is not in.
+ */
+/* These calls are made in handlers that keep to the general registers: see TRAP_LEAN. */
+#pragma GCC target("general-regs-only")
+
+#include <trapline/interrupt.h>
+#include <trapline/space.h>
+
+#include "guest/runtime/cpu.h"
+#include "guest/runtime/page_tables.h"
+#include "guest/runtime/space.h"
+#include "guest/runtime/vcpu.h"
+
+static void mark(unsigned space)
+{
+    __atomic_or_fetch(&vcpu_self()->space_stale, 1ull << space, __ATOMIC_RELAXED);
+}
+
+/* A mark that an interrupt's handler sets on the way would come too late: it waits. */
+void space_switch_marked(unsigned space)
+{
+    struct vcpu_local *const self = vcpu_self();
+    const bool interrupts = interrupts_save();
+    uint64_t cr3 = space <= SPACE_MAX ? space_cr3[space] : SPACE_CR3_NONE;
+
+    if (space <= SPACE_MAX && (self->space_stale >> space & 1)) {
+        self->space_stale &= ~(1ull << space);
+        cr3 &= ~SPACE_CR3_KEEP;
+    }
+    write_cr3(cr3);
+    self->space = space;
+    interrupts_restore(interrupts);
+}
+
+void space_flush(unsigned space)
+{
+    if (space == space_current())
+        write_cr3(read_cr3());
+    else if (space_marks)
+        mark(space);
+    else if (space_tagged)
+        invpcid(INVPCID_PCID, space, 0);
+}
+
+void space_flush_pages(unsigned space, uint64_t address, size_t pages)
+{
+    if (pages >= page_tables_flush_all_from || (space_marks && space != space_current())) {
+        space_flush(space);
+        return;
+    }
+    for (uint64_t page = address; page < address + pages * TRAPLINE_PAGE_SIZE;
+         page += TRAPLINE_PAGE_SIZE) {
+        if (space == space_current())
+            flush_page_here(page);
+        else if (space_tagged)
+            invpcid(INVPCID_ADDRESS, space, page);
+    }
+}
+
+void space_flush_others_pages(uint64_t address, size_t pages)
+{
+    const unsigned here = space_current();
+
+    if (!space_tagged)
+        return;
+    if (here != 0)
+        space_flush_pages(0, address, pages);
+    for (unsigned space = 1; space <= space_last(); space++)
+        if (space != here && space_root(space))
+            space_flush_pages(space, address, pages);
+}
+
+void space_flush_others(void)
+{
+    const unsigned here = space_current();
+
+    if (space_marks)
+        __atomic_store_n(&vcpu_self()->space_stale, ~(1ull << here), __ATOMIC_RELAXED);
+    else if (space_tagged)
+        invpcid(INVPCID_ALL, 0, 0);
+}
