@@ -24,7 +24,7 @@ void flush_others(struct vcpu *vcpu);
 /*
  * Hypercall SHOOTDOWN: of the guest's vCPUs, those other than this one drop their translations. The
  * guest changed its own page tables and has executed INVLPG or MOV to CR3 itself; INVEPT drops all
- * combined mappings, and with EPT there are no others (SDM 28.3.1, 28.3.3.1).
+ * combined mappings, of all PCIDs, and with EPT there are no others (SDM 28.3.1, 28.3.3.1).
  */
 int64_t flush_call(struct vcpu *vcpu, struct vmx_regs *regs);
 

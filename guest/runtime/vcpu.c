@@ -147,10 +147,14 @@ static noreturn void vcpu_main(struct vcpu_local *local)
 int vcpu_start(unsigned vcpu)
 {
     struct vcpu_local *const local = vcpu_local(vcpu);
+    /* It begins with the caller's CR3, in a space that nobody destroys meanwhile. */
+    const unsigned space = space_enter_full();
+    const int64_t result = hypercall(TRAPLINE_HC_VCPU_START, vcpu, (uint64_t)vcpu_main,
+                                     (uint64_t)local->stack_top - RETURN_ADDRESS, (uint64_t)local)
+                               .rax;
 
-    return (int)hypercall(TRAPLINE_HC_VCPU_START, vcpu, (uint64_t)vcpu_main,
-                          (uint64_t)local->stack_top - RETURN_ADDRESS, (uint64_t)local)
-        .rax;
+    space_leave(space);
+    return (int)result;
 }
 
 int thread_doorbell(unsigned vcpu, unsigned vector)

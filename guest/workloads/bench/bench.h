@@ -99,6 +99,7 @@ void bench_dirty(void);
 void bench_map2(void);
 void bench_vmpup(void);
 void bench_view(void);
+void bench_space(void);
 void bench_regions(void);
 void bench_user(void);
 void bench_smp(void);

@@ -20,6 +20,7 @@ int main(int argc, char **argv)
     bench_map2();
     bench_vmpup();
     bench_view();
+    bench_space();
     bench_regions();
     bench_user();
     bench_smp();
