@@ -90,6 +90,14 @@ static inline bool region_owns(const struct region *region, uint64_t address)
     return address - region->base < region->pages * TRAPLINE_PAGE_SIZE;
 }
 
+/* Whether pages pages from address on are the region's own: the usual case, in short. */
+static inline bool region_owns_pages(const struct region *region, uint64_t address, size_t pages)
+{
+    const uint64_t index = region_index(region, (void *)address);
+
+    return index < region->pages && pages - 1 < region->pages - index;
+}
+
 /* Change an entry of live page tables; returns what it was. Bits that the CPU sets meanwhile stay.
  */
 static inline uint64_t update_entry(uint64_t *entry, uint64_t clear, uint64_t set)
@@ -119,7 +127,13 @@ static inline bool region_lowers(uint64_t old, uint64_t new)
 }
 
 /* Whether an access is one that page tables can express. Returns 0, -EINVAL or -EOPNOTSUPP. */
-TRAP_LEAN_HANDLER int region_check_access(unsigned access);
+static inline int region_check_access(unsigned access)
+{
+    if ((access & ~(unsigned)(TRAPLINE_READ | TRAPLINE_WRITE | TRAPLINE_EXEC)) ||
+        ((access & TRAPLINE_WRITE) && !(access & TRAPLINE_READ)))
+        return -TRAPLINE_EINVAL;
+    return access == TRAPLINE_EXEC ? -TRAPLINE_EOPNOTSUPP : 0;
+}
 
 /* Set up what regions over page tables, and spaces, need. Returns 0, -EOPNOTSUPP or -ENOMEM. */
 int region_pt_prepare(void);

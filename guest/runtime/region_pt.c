@@ -14,14 +14,6 @@ static struct region *regions; /* all, by region_state.next */
 
 #define PTE_RIGHTS (PTE_PRESENT | PTE_WRITE | PTE_NX)
 
-int region_check_access(unsigned access)
-{
-    if ((access & ~(unsigned)ACCESS_ALL) ||
-        ((access & TRAPLINE_WRITE) && !(access & TRAPLINE_READ)))
-        return -TRAPLINE_EINVAL;
-    return access == TRAPLINE_EXEC ? -TRAPLINE_EOPNOTSUPP : 0;
-}
-
 int region_check(const struct region *region, uint64_t address, size_t pages)
 {
     const uint64_t most = PAGE_TABLES_SPAN / TRAPLINE_PAGE_SIZE;
@@ -46,14 +38,6 @@ int region_check(const struct region *region, uint64_t address, size_t pages)
             return -TRAPLINE_ENOENT;
     }
     return 0;
-}
-
-/* The usual case, in short: pages of the region's own. */
-static bool own_range(const struct region *region, uint64_t address, size_t pages)
-{
-    const uint64_t index = region_index(region, (void *)address);
-
-    return index < region->pages && pages - 1 < region->pages - index;
 }
 
 /* What an access, within the full rights of an entry, is in it. */
@@ -115,7 +99,7 @@ int region_pt_prot(struct region *region, uint64_t address, size_t pages, unsign
     struct region_flush flush = region_flush_begin(pages);
     int result = region_check_access(access);
 
-    if (result == 0 && !own_range(region, address, pages))
+    if (result == 0 && !region_owns_pages(region, address, pages))
         result = region_check(region, address, pages);
     if (result != 0)
         return result;

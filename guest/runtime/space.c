@@ -17,8 +17,7 @@ _Static_assert(SPACE_MAX < 64, "a bit for each space in space_stale");
 uint64_t space_cr3[SPACE_MAX + 1];
 bool space_tagged, space_marks;
 uint32_t spaces_made;
-
-static unsigned last; /* the greatest number in use */
+unsigned space_last;
 
 void space_init(void)
 {
@@ -38,16 +37,6 @@ void space_enter_vcpu(void)
     write_cr3(space_cr3[0] & SPACE_CR3_ROOT);
     if (space_tagged)
         write_cr4(read_cr4() | CR4_PCIDE);
-}
-
-uint64_t *space_root(unsigned space)
-{
-    return (uint64_t *)(space_cr3[space] & SPACE_CR3_ROOT);
-}
-
-unsigned space_last(void)
-{
-    return last;
 }
 
 uint64_t space_entry_here(uint64_t address)
@@ -91,28 +80,28 @@ static bool derive(uint64_t *root, uint64_t address, size_t pages, uint64_t clea
 
 void space_follow_each(uint64_t address, size_t pages)
 {
-    for (unsigned space = 1; space <= last; space++)
+    for (unsigned space = 1; space <= space_last; space++)
         if (space_root(space))
             derive(space_root(space), address, pages, 0, 0);
 }
 
 void space_forget_pages(uint64_t address, size_t pages)
 {
-    for (unsigned space = 1; space <= last; space++)
+    for (unsigned space = 1; space <= space_last; space++)
         if (space_root(space))
             derive(space_root(space), address, pages, PTE_DENIED, 0);
 }
 
 void space_follow_tables(void)
 {
-    for (unsigned space = 1; space <= last; space++)
+    for (unsigned space = 1; space <= space_last; space++)
         if (space_root(space))
             space_tables_follow(space_root(space));
 }
 
 void space_collect_dirty(void)
 {
-    for (unsigned space = 1; space <= last; space++)
+    for (unsigned space = 1; space <= space_last; space++)
         if (space_root(space))
             space_tables_collect(space_root(space));
 }
@@ -138,8 +127,8 @@ static int create(void)
     if (!root)
         return -TRAPLINE_ENOMEM;
     space_cr3[space] = (uint64_t)root | (space_tagged ? space | SPACE_CR3_KEEP : 0);
-    if (space > last)
-        last = space;
+    if (space > space_last)
+        space_last = space;
     if (spaces_made++ == 0)
         region_pt_inline(false);
     /* An earlier space of this number may have left translations. */
@@ -184,8 +173,8 @@ static int destroy(unsigned space)
     if (in_use(space))
         return -TRAPLINE_EAGAIN;
     space_cr3[space] = SPACE_CR3_NONE;
-    while (last > 0 && !space_root(last))
-        last--;
+    while (space_last > 0 && !space_root(space_last))
+        space_last--;
     if (--spaces_made == 0)
         region_pt_inline(true);
     space_tables_destroy(root);
@@ -239,7 +228,7 @@ int space_prot(unsigned space, struct region *region, void *page, size_t pages, 
         result = -TRAPLINE_EOPNOTSUPP;
     if (result == 0)
         result = region_check_access(access);
-    if (result == 0)
+    if (result == 0 && !region_owns_pages(region, (uint64_t)page, pages))
         result = region_check(region, (uint64_t)page, pages);
     if (result == 0)
         result = prot(space, (uint64_t)page, pages, access);

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <trapline/vm.h>
+#include <trapline/space.h>
 
 /* How many spaces there are beside space 0. */
 extern uint32_t spaces_made;
@@ -20,11 +20,14 @@ void space_init(void);
 /* Put the calling vCPU, whatever it began with, into space 0, and switch PCIDs on. */
 void space_enter_vcpu(void);
 
-/* The root of a space, 1 to SPACE_MAX; NULL where there is none. */
-uint64_t *space_root(unsigned space);
+/* The root of a space, up to SPACE_MAX; NULL where there is none. */
+static inline uint64_t *space_root(unsigned space)
+{
+    return (uint64_t *)(space_cr3[space] & SPACE_CR3_ROOT);
+}
 
-/* No space of a greater number exists. */
-unsigned space_last(void);
+/* The greatest number of a space. */
+extern unsigned space_last;
 
 /* The leaf entry of address, below PAGE_TABLES_SPAN, in the calling vCPU's space. */
 TRAP_LEAN_HANDLER uint64_t space_entry_here(uint64_t address);

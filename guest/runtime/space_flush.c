@@ -46,18 +46,27 @@ void space_flush(unsigned space)
         invpcid(INVPCID_PCID, space, 0);
 }
 
+/* The same of pages; the vCPU is not in the space. */
+static void flush_elsewhere(unsigned space, uint64_t address, size_t pages)
+{
+    if (space_marks)
+        mark(space);
+    else if (space_tagged && pages >= page_tables_flush_all_from)
+        invpcid(INVPCID_PCID, space, 0);
+    else if (space_tagged)
+        for (size_t i = 0; i < pages; i++)
+            invpcid(INVPCID_ADDRESS, space, address + i * TRAPLINE_PAGE_SIZE);
+}
+
 void space_flush_pages(unsigned space, uint64_t address, size_t pages)
 {
-    if (pages >= page_tables_flush_all_from || (space_marks && space != space_current())) {
-        space_flush(space);
-        return;
-    }
-    for (uint64_t page = address; page < address + pages * TRAPLINE_PAGE_SIZE;
-         page += TRAPLINE_PAGE_SIZE) {
-        if (space == space_current())
-            flush_page_here(page);
-        else if (space_tagged)
-            invpcid(INVPCID_ADDRESS, space, page);
+    if (space != space_current()) {
+        flush_elsewhere(space, address, pages);
+    } else if (pages >= page_tables_flush_all_from) {
+        write_cr3(read_cr3());
+    } else {
+        for (size_t i = 0; i < pages; i++)
+            flush_page_here(address + i * TRAPLINE_PAGE_SIZE);
     }
 }
 
@@ -67,11 +76,9 @@ void space_flush_others_pages(uint64_t address, size_t pages)
 
     if (!space_tagged)
         return;
-    if (here != 0)
-        space_flush_pages(0, address, pages);
-    for (unsigned space = 1; space <= space_last(); space++)
+    for (unsigned space = 0; space <= space_last; space++)
         if (space != here && space_root(space))
-            space_flush_pages(space, address, pages);
+            flush_elsewhere(space, address, pages);
 }
 
 void space_flush_others(void)

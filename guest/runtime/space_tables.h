@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "guest/runtime/page_tables.h"
+
 /* A root for the space of this number, with everything shared; NULL: no memory. */
 uint64_t *space_tables_create(unsigned space);
 
@@ -27,19 +29,69 @@ void space_tables_destroy(uint64_t *root);
  */
 int space_tables_cover(uint64_t *root, uint64_t address, size_t pages, bool *made);
 
+#define SPACE_OWN_TABLE (PTE_PRESENT | PTE_OWN)
+
+/* Whether an entry of an upper level leads to an own table. */
+static inline bool space_tables_own(uint64_t entry)
+{
+    return (entry & SPACE_OWN_TABLE) == SPACE_OWN_TABLE;
+}
+
 /* The own leaf entry of address, followed by those of the rest of its 2 MiB; NULL: there is none.
  */
-uint64_t *space_tables_leaf(uint64_t *root, uint64_t address);
+static inline uint64_t *space_tables_leaf(uint64_t *root, uint64_t address)
+{
+    uint64_t *table = root;
+
+    for (int level = PAGING_LEVELS - 1; level > 0; level--) {
+        const uint64_t entry = table[table_index(address, level)];
+
+        if (!space_tables_own(entry))
+            return NULL;
+        table = table_at(entry);
+    }
+    return &table[table_index(address, 0)];
+}
 
 /* How many of pages pages from address on are in its 2 MiB. */
-size_t space_tables_chunk(uint64_t address, size_t pages);
+static inline size_t space_tables_chunk(uint64_t address, size_t pages)
+{
+    const size_t room = PAGING_ENTRIES - table_index(address, 0);
+
+    return pages < room ? pages : room;
+}
+
+/* The dirty flag of an own entry counts for DIRTY if the page, this one, was tracked already. */
+static inline uint64_t space_tables_derived(uint64_t full, uint64_t own, uint64_t denied)
+{
+    const bool counts = (full & own & PTE_TRACKED) && ((full ^ own) & PTE_ADDRESS) == 0;
+    uint64_t entry = full | denied | (counts ? own & PTE_DIRTY : 0);
+
+    if (denied & PTE_DENY_READ)
+        entry &= ~(uint64_t)PTE_PRESENT;
+    if (denied & PTE_DENY_WRITE)
+        entry &= ~(uint64_t)PTE_WRITE;
+    if (denied & PTE_DENY_EXEC)
+        entry |= PTE_NX;
+    return entry;
+}
 
 /*
  * Set an own leaf entry, of address, to what space 0 has there now, less what the space denies: in
  * place of PTE_DENIED's bits in clear those in set. Returns what the entry was and, in *now, is.
  */
-uint64_t space_tables_derive(uint64_t *entry, uint64_t address, uint64_t clear, uint64_t set,
-                             uint64_t *now);
+static inline uint64_t space_tables_derive(uint64_t *entry, uint64_t address, uint64_t clear,
+                                           uint64_t set, uint64_t *now)
+{
+    const uint64_t full = page_tables_read(address);
+    uint64_t old = __atomic_load_n(entry, __ATOMIC_RELAXED);
+
+    do {
+        *now = space_tables_derived(full, old, (old & PTE_DENIED & ~clear) | set);
+    } while (
+        !__atomic_compare_exchange_n(entry, &old, *now, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    return old;
+}
 
 /* Have own tables of upper levels follow space 0's. */
 void space_tables_follow(uint64_t *root);
