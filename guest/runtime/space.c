@@ -55,27 +55,44 @@ static inline void keep_dirty(uint64_t old, uint64_t now)
         __atomic_or_fetch(page_tables_entry(old & PTE_ADDRESS), PTE_DIRTY, __ATOMIC_SEQ_CST);
 }
 
-/* Set what the space denies of pages and have its own entries follow. Returns whether any lost a
- * right. */
-static bool derive(uint64_t *root, uint64_t address, size_t pages, uint64_t clear, uint64_t set)
+/* Set what is denied of a page and have its own entry follow. Returns whether it lost a right. */
+static inline bool derive_page(uint64_t *entry, uint64_t address, uint64_t clear, uint64_t set)
+{
+    uint64_t now;
+    const uint64_t old = space_tables_derive(entry, address, clear, set, &now);
+
+    keep_dirty(old, now);
+    return region_lowers(old, now);
+}
+
+/* The same of pages that may have no own entries, which then deny nothing. */
+static bool derive_pages(uint64_t *root, uint64_t address, size_t pages, uint64_t clear,
+                         uint64_t set)
 {
     bool lowered = false;
-    uint64_t now;
 
-    for (size_t i = 0, in_chunk; i < pages; i += in_chunk) {
-        const uint64_t start = address + i * TRAPLINE_PAGE_SIZE;
-        uint64_t *const leaf = space_tables_leaf(root, start);
+    while (pages > 0) {
+        uint64_t *const leaf = space_tables_leaf(root, address);
+        const size_t in_chunk = space_tables_chunk(address, pages);
 
-        in_chunk = space_tables_chunk(start, pages - i);
-        for (size_t k = 0; leaf && k < in_chunk; k++) {
-            const uint64_t old =
-                space_tables_derive(&leaf[k], start + k * TRAPLINE_PAGE_SIZE, clear, set, &now);
-
-            keep_dirty(old, now);
-            lowered |= region_lowers(old, now);
-        }
+        for (size_t i = 0; leaf && i < in_chunk; i++)
+            lowered |= derive_page(&leaf[i], address + i * TRAPLINE_PAGE_SIZE, clear, set);
+        address += in_chunk * TRAPLINE_PAGE_SIZE;
+        pages -= in_chunk;
     }
     return lowered;
+}
+
+/* The usual case, in short. */
+static inline bool derive(uint64_t *root, uint64_t address, size_t pages, uint64_t clear,
+                          uint64_t set)
+{
+    uint64_t *leaf;
+
+    if (pages != 1)
+        return derive_pages(root, address, pages, clear, set);
+    leaf = space_tables_leaf(root, address);
+    return leaf && derive_page(leaf, address, clear, set);
 }
 
 void space_follow_each(uint64_t address, size_t pages)
@@ -200,12 +217,20 @@ static uint64_t denied(unsigned access)
            (access & TRAPLINE_EXEC ? 0 : PTE_DENY_EXEC);
 }
 
+/* The usual case, in short: a page that has an entry of its own needs no tables. */
+static int cover(uint64_t *root, uint64_t address, size_t pages, bool *made)
+{
+    return pages == 1 && space_tables_leaf(root, address)
+               ? 0
+               : space_tables_cover(root, address, pages, made);
+}
+
 static int prot(unsigned space, uint64_t address, size_t pages, unsigned access)
 {
     uint64_t *const root = space_root(space);
     const uint64_t set = denied(access);
     bool made = false, lowered;
-    int result = set ? space_tables_cover(root, address, pages, &made) : 0;
+    int result = set ? cover(root, address, pages, &made) : 0;
 
     lowered = result == 0 && derive(root, address, pages, PTE_DENIED, set);
     /* Nothing may be cached of the way through tables that are shared no longer. */

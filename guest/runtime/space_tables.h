@@ -43,6 +43,7 @@ static inline uint64_t *space_tables_leaf(uint64_t *root, uint64_t address)
 {
     uint64_t *table = root;
 
+#pragma GCC unroll 3
     for (int level = PAGING_LEVELS - 1; level > 0; level--) {
         const uint64_t entry = table[table_index(address, level)];
 
