@@ -76,7 +76,7 @@ static inline void flush_page_here(uint64_t address)
     __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
 }
 
-/* The other two see to the other spaces as well. */
+/* The others see to the other spaces as well. */
 static inline void flush_pages(uint64_t address, size_t pages)
 {
     for (size_t i = 0; i < pages; i++)
@@ -88,6 +88,14 @@ static inline void flush_pages(uint64_t address, size_t pages)
 static inline void flush_page(uint64_t address)
 {
     flush_pages(address, 1);
+}
+
+static inline void flush_list(void *const *pages, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        flush_page_here((uint64_t)pages[i]);
+    for (size_t i = 0; __builtin_expect(spaces_made, 0) && i < count; i++)
+        space_flush_others_pages((uint64_t)pages[i], 1);
 }
 
 static inline void flush_all(void)

@@ -127,8 +127,7 @@ long region_pt_dirty(struct region *region, uint64_t address, size_t pages, void
         buffer[found++] = (void *)page;
     }
     if (found < page_tables_flush_all_from && region->state->aliases == 0) {
-        for (size_t i = 0; i < found; i++)
-            flush_page((uint64_t)buffer[i]);
+        flush_list(buffer, found);
         if (found)
             region_flush_others();
     } else {

@@ -129,19 +129,13 @@ static int check_list(const void *list, unsigned access, size_t *bad)
 /* Pages that were checked, of a region without keys, lose all rights. */
 static __attribute__((noinline)) void deny_list(void *const *pages, size_t count, bool flush_later)
 {
-    const bool spaces = __builtin_expect(spaces_made, 0);
-
     for (size_t i = 0; i < count; i++)
         __atomic_and_fetch(page_tables_entry((uint64_t)pages[i]), ~(uint64_t)PTE_PRESENT,
                            __ATOMIC_SEQ_CST);
-    for (size_t i = 0; spaces && i < count; i++)
-        space_follow_pages((uint64_t)pages[i], 1);
-    if (flush_later)
-        return;
-    for (size_t i = 0; i < count; i++)
-        flush_page_here((uint64_t)pages[i]);
-    for (size_t i = 0; spaces && i < count; i++)
-        space_flush_others_pages((uint64_t)pages[i], 1);
+    for (size_t i = 0; __builtin_expect(spaces_made, 0) && i < count; i++)
+        space_follow_each((uint64_t)pages[i], 1);
+    if (!flush_later)
+        flush_list(pages, count);
 }
 
 int region_pt_protn_list(struct region *region, void *const *pages, size_t count, unsigned access,

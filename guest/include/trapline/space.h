@@ -17,10 +17,10 @@
  *         space_leave(space);
  *     }
  *
- * While there are spaces, the calls of regions that are inlined otherwise are not, and take a
- * little longer: other spaces' translations are theirs to drop as well. Who gets the region's
- * pages by map2 of another address gets them there in all spaces: a restriction is an address's.
- * The calls are not for handlers of interrupts that come in the middle of another region's call.
+ * A restriction is an address's: an alias of the page is not concerned. While there are spaces, the
+ * calls of regions that are inlined otherwise are not, and take longer: they have other spaces'
+ * entries and translations to see to. As the calls of regions, those that make, destroy and
+ * restrict are not for an interrupt's handler that may have come in the middle of another.
  */
 #ifndef TRAPLINE_SPACE_H
 #define TRAPLINE_SPACE_H
