@@ -121,6 +121,12 @@ static inline void write_cr3(uint64_t value)
     __asm__ volatile("mov %0, %%cr3" : : "r"(value) : "memory");
 }
 
+/* Drop what is cached for the address and the current PCID. */
+static inline void invlpg(uint64_t address)
+{
+    __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
+}
+
 /* What INVPCID drops, of the calling vCPU (SDM volume 2, INVPCID); no entry is global here. */
 enum invpcid_type {
     INVPCID_ADDRESS, /* of one PCID, for one address */

@@ -69,18 +69,12 @@ static inline uint64_t page_tables_read_here(uint64_t address)
 
 /*
  * INVLPG and MOV to CR3 drop what is cached for the current PCID, so that of the current space (SDM
- * 4.10.4.1; no entry is global).
+ * 4.10.4.1; no entry is global). These see to the other spaces as well.
  */
-static inline void flush_page_here(uint64_t address)
-{
-    __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
-}
-
-/* The others see to the other spaces as well. */
 static inline void flush_pages(uint64_t address, size_t pages)
 {
     for (size_t i = 0; i < pages; i++)
-        flush_page_here(address + i * TRAPLINE_PAGE_SIZE);
+        invlpg(address + i * TRAPLINE_PAGE_SIZE);
     if (__builtin_expect(spaces_made, 0))
         space_flush_others_pages(address, pages);
 }
@@ -93,7 +87,7 @@ static inline void flush_page(uint64_t address)
 static inline void flush_list(void *const *pages, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        flush_page_here((uint64_t)pages[i]);
+        invlpg((uint64_t)pages[i]);
     for (size_t i = 0; __builtin_expect(spaces_made, 0) && i < count; i++)
         space_flush_others_pages((uint64_t)pages[i], 1);
 }

@@ -4,6 +4,7 @@
 
 #include <trapline/space.h>
 
+#include <trapline/interrupt.h>
 #include <trapline/thread.h>
 
 #include "guest/runtime/cpu.h"
@@ -37,6 +38,15 @@ void space_enter_vcpu(void)
     write_cr3(space_cr3[0] & SPACE_CR3_ROOT);
     if (space_tagged)
         write_cr4(read_cr4() | CR4_PCIDE);
+}
+
+void space_switch_marked(unsigned space)
+{
+    const bool interrupts = interrupts_save();
+
+    write_cr3(space <= SPACE_MAX ? space_take_mark(space) : SPACE_CR3_NONE);
+    vcpu_self()->space = space;
+    interrupts_restore(interrupts);
 }
 
 uint64_t space_entry_here(uint64_t address)

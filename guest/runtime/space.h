@@ -62,4 +62,10 @@ void space_flush_others(void);
 void space_flush_pages(unsigned space, uint64_t address, size_t pages);
 void space_flush(unsigned space);
 
+/*
+ * What CR3 is to be for going to a space, up to SPACE_MAX, where space_marks. The vCPU goes there
+ * at once, with interrupts off, so that no mark comes between.
+ */
+uint64_t space_take_mark(unsigned space);
+
 #endif

@@ -7,7 +7,6 @@
 /* These calls are made in handlers that keep to the general registers: see TRAP_LEAN. */
 #pragma GCC target("general-regs-only")
 
-#include <trapline/interrupt.h>
 #include <trapline/space.h>
 
 #include "guest/runtime/cpu.h"
@@ -20,25 +19,19 @@ static void mark(unsigned space)
     __atomic_or_fetch(&vcpu_self()->space_stale, 1ull << space, __ATOMIC_RELAXED);
 }
 
-/* A mark that an interrupt's handler sets on the way would come too late: it waits. */
-void space_switch_marked(unsigned space)
+uint64_t space_take_mark(unsigned space)
 {
     struct vcpu_local *const self = vcpu_self();
-    const bool interrupts = interrupts_save();
-    uint64_t cr3 = space <= SPACE_MAX ? space_cr3[space] : SPACE_CR3_NONE;
 
-    if (space <= SPACE_MAX && (self->space_stale >> space & 1)) {
-        self->space_stale &= ~(1ull << space);
-        cr3 &= ~SPACE_CR3_KEEP;
-    }
-    write_cr3(cr3);
-    self->space = space;
-    interrupts_restore(interrupts);
+    if (!(self->space_stale >> space & 1))
+        return space_cr3[space];
+    self->space_stale &= ~(1ull << space);
+    return space_cr3[space] & ~SPACE_CR3_KEEP;
 }
 
 void space_flush(unsigned space)
 {
-    if (space == space_current())
+    if (space == space_of(read_cr3()))
         write_cr3(read_cr3());
     else if (space_marks)
         mark(space);
@@ -60,19 +53,19 @@ static void flush_elsewhere(unsigned space, uint64_t address, size_t pages)
 
 void space_flush_pages(unsigned space, uint64_t address, size_t pages)
 {
-    if (space != space_current()) {
+    if (space != space_of(read_cr3())) {
         flush_elsewhere(space, address, pages);
     } else if (pages >= page_tables_flush_all_from) {
         write_cr3(read_cr3());
     } else {
         for (size_t i = 0; i < pages; i++)
-            flush_page_here(address + i * TRAPLINE_PAGE_SIZE);
+            invlpg(address + i * TRAPLINE_PAGE_SIZE);
     }
 }
 
 void space_flush_others_pages(uint64_t address, size_t pages)
 {
-    const unsigned here = space_current();
+    const unsigned here = space_of(read_cr3());
 
     if (!space_tagged)
         return;
@@ -83,7 +76,7 @@ void space_flush_others_pages(uint64_t address, size_t pages)
 
 void space_flush_others(void)
 {
-    const unsigned here = space_current();
+    const unsigned here = space_of(read_cr3());
 
     if (space_marks)
         __atomic_store_n(&vcpu_self()->space_stale, ~(1ull << here), __ATOMIC_RELAXED);

@@ -97,13 +97,19 @@ static inline void space_switch(unsigned space)
                      : "memory");
 }
 
+/* The space whose root is in a value of CR3. */
+static inline unsigned space_of(uint64_t cr3)
+{
+    return (unsigned)(((const volatile uint64_t *)(cr3 & SPACE_CR3_ROOT))[SPACE_SLOT] >> 1);
+}
+
 /* The calling vCPU's space: by its root, which is right at every instruction of a switch, too. */
 static inline unsigned space_current(void)
 {
     uint64_t cr3;
 
     __asm__ volatile("movq %%cr3, %0" : "=r"(cr3));
-    return (unsigned)(((const volatile uint64_t *)(cr3 & SPACE_CR3_ROOT))[SPACE_SLOT] >> 1);
+    return space_of(cr3);
 }
 
 /*
