@@ -169,9 +169,10 @@ static inline void heap_store(struct mutator *mutator, struct object *object, ui
     struct object **const slot = &object->field[field];
 
     *slot = value;
+    /* Several mutators may mark a card at once. */
     if (marks)
-        __atomic_store_n((uint8_t *)(mutator->card_base + ((uint64_t)slot >> CARD_SHIFT)), 1,
-                         __ATOMIC_RELAXED);
+        atomic_store_explicit((atomic_uchar *)(mutator->card_base + ((uint64_t)slot >> CARD_SHIFT)),
+                              1, memory_order_relaxed);
 }
 
 /* What the parts of the heap have to do with one another. */

@@ -41,6 +41,12 @@ static size_t old_pages(const struct heap *heap)
     return heap->options.old / PAGE;
 }
 
+/* All but writing: it is the least that UNPROT has to give back. */
+static unsigned sealed_access(const struct heap *heap)
+{
+    return region_rights(heap->region) & ~(unsigned)TRAPLINE_WRITE;
+}
+
 static void must(int result, const char *what)
 {
     if (result != 0) {
@@ -191,7 +197,7 @@ static void seal(struct heap *heap)
     for (; remembered->sealed < end; remembered->sealed += PAGE)
         remembered->pages[count++] = remembered->sealed;
     if (count)
-        must(region_protn(heap->region, remembered->pages, count, TRAPLINE_READ), "PROTN");
+        must(region_protn(heap->region, remembered->pages, count, sealed_access(heap)), "PROTN");
 }
 
 void remember_restart(struct heap *heap)
@@ -225,7 +231,8 @@ void remember_resume(struct heap *heap)
         remembered->sealed = (char *)((uint64_t)heap->top & ~(uint64_t)(PAGE - 1));
         if (remembered->sealed > start)
             must(region_protn_range(heap->region, start,
-                                    (size_t)(remembered->sealed - start) / PAGE, TRAPLINE_READ),
+                                    (size_t)(remembered->sealed - start) / PAGE,
+                                    sealed_access(heap)),
                  "PROTN");
         break;
     case BARRIER_DIRTY: fetch_dirty(heap); break;

@@ -3,7 +3,7 @@
 enum {
     PAGE = TRAPLINE_PAGE_SIZE,
     SLOT_PAGES = 2, /* the block's and the guard behind it; one more guard is before the first */
-    ALIGN = 8,
+    ALIGN = sizeof(uint64_t),
     REST = 4, /* one slot of so many stays without a block, so that none is used again at once */
     LEFT_ONE_OF = 4, /* one block of so many lies at its page's beginning */
     PATTERN = 0xd1,
@@ -223,17 +223,20 @@ void *redzones_alloc(size_t size)
     return block;
 }
 
-/* What was written in a page that is not the block's. */
-static void check_pattern(const struct slot *slot, const char *page)
+/* Tell of the bytes of a part of a block's page that are not the pattern any more. */
+static void check_part(const struct slot *slot, const char *from, const char *to)
 {
-    for (size_t i = 0; i < PAGE; i++) {
-        struct stray stray = {.address = (uint64_t)(page + i), .write = true};
+    for (const char *at = from; at < to; at++) {
+        struct stray stray = {.write = true};
 
-        if (page + i == slot->block)
-            i += slot->size;
-        if (i >= PAGE || (uint8_t)page[i] == PATTERN)
+        while ((uint64_t)at % ALIGN == 0 && to - at >= ALIGN &&
+               *(const uint64_t *)at == PATTERN * (UINT64_MAX / UINT8_MAX))
+            at += ALIGN;
+        if (at == to)
+            return;
+        if ((uint8_t)*at == PATTERN)
             continue;
-        stray.address = (uint64_t)(page + i);
+        stray.address = (uint64_t)at;
         describe(&stray, slot);
         tell(&stray);
     }
@@ -242,22 +245,26 @@ static void check_pattern(const struct slot *slot, const char *page)
 void redzones_free(void *block)
 {
     const size_t index = (size_t)((char *)block - zones.base) / PAGE / SLOT_PAGES;
-    struct slot *const slot = &zones.slots[index];
+    struct slot *slot;
+    char *page;
 
     if (!redzones_guards(block)) {
         free(block);
         return;
     }
+    slot = &zones.slots[index];
+    page = slot_page(index);
     if (slot->state != SLOT_USED || slot->block != block) {
         printf("overflow: free(%p): no block in use begins there\n", block);
         exit(EXIT_FAILURE);
     }
-    check_pattern(slot, slot_page(index));
+    check_part(slot, page, slot->block);
+    check_part(slot, slot->block + slot->size, page + PAGE);
     slot->state = SLOT_FREED;
     zones.free[(zones.free_first + zones.free_count++) % zones.slot_count] = index;
     if (zones.mistake == MISTAKE_REDZONE && ++zones.frees % FORGETFUL == 0)
         return;
-    must(region_prot1(zones.region, slot_page(index), TRAPLINE_NONE), "PROT1");
+    must(region_prot1(zones.region, page, TRAPLINE_NONE), "PROT1");
 }
 
 bool redzones_guards(const void *block)

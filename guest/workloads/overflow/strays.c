@@ -78,6 +78,7 @@ struct block {
 
 static struct block blocks[LIVE];
 static uint64_t made, guarded;
+static uint64_t spent[2]; /* ticks in making and freeing blocks: [1] of those with guard pages */
 
 static uint8_t content(const struct block *block, size_t i)
 {
@@ -86,11 +87,16 @@ static uint8_t content(const struct block *block, size_t i)
 
 static void make(struct block *block, uint64_t *random)
 {
+    uint64_t start, end;
+
     block->size = 1 + random_below(random, SIZE_MOST);
     block->number = made++;
+    start = ticks();
     block->bytes = redzones_alloc(block->size);
+    end = ticks();
     assert(block->bytes);
     guarded += redzones_guards(block->bytes);
+    spent[redzones_guards(block->bytes)] += end - start;
     for (size_t i = 0; i < block->size; i++)
         block->bytes[i] = content(block, i);
 }
@@ -106,11 +112,14 @@ static bool is_whole(const struct block *block)
 
 static bool replace(struct block *block, uint64_t *random)
 {
-    const bool whole = is_whole(block);
+    const bool whole = is_whole(block), guards = redzones_guards(block->bytes);
+    uint64_t start;
 
     if (!whole)
         printf("overflow: block %lu was changed by a stray write\n", block->number);
+    start = ticks();
     redzones_free(block->bytes);
+    spent[guards] += ticks() - start;
     make(block, random);
     return whole;
 }
@@ -191,15 +200,17 @@ static bool stray_once(uint64_t *random, struct tally *tally)
     return check_told(in_page);
 }
 
-static void report(const struct strays_options *options, const struct tally *tally, uint64_t ticks,
-                   uint64_t pairs)
+static void report(const struct strays_options *options, const struct tally *tally)
 {
     const char *const mode =
         options->sample ? region_mechanism_name(options->mechanism) : "baseline";
 
-    figure_value("overflow.redzones.block", mode, "tsc", "block", (double)ticks / (double)pairs);
+    figure_value("overflow.redzones.plain", mode, "tsc", "block",
+                 (double)spent[0] / (double)(made > guarded ? made - guarded : 1));
     if (!options->sample)
         return;
+    figure_value("overflow.redzones.block", mode, "tsc", "block",
+                 (double)spent[1] / (double)guarded);
     figure_value("overflow.redzones.guarded", mode, "percent", "block",
                  100 * (double)guarded / (double)made);
     figure_value("overflow.redzones.trapped", mode, "accesses", "run", (double)tally->trapped);
@@ -219,7 +230,7 @@ static __attribute__((noinline)) void run_too_far(volatile uint8_t *bytes, size_
         bytes[i] = 0;
 }
 
-static bool run(const struct strays_options *options, struct tally *tally, uint64_t *spent)
+static bool run(const struct strays_options *options, struct tally *tally)
 {
     uint64_t random = options->seed;
     bool good = true;
@@ -232,11 +243,8 @@ static bool run(const struct strays_options *options, struct tally *tally, uint6
         run_too_far(block->bytes, block->size);
     }
     for (uint64_t stray = 0; stray < options->strays && good; stray++) {
-        const uint64_t start = ticks();
-
         for (unsigned i = 0; i < STEPS && good; i++)
             good = replace(&blocks[random_below(&random, LIVE)], &random);
-        *spent += ticks() - start;
         if (good && options->sample)
             good = stray_once(&random, tally) || !options->verify;
     }
@@ -248,11 +256,9 @@ static bool run(const struct strays_options *options, struct tally *tally, uint6
 bool strays_run(const struct strays_options *options)
 {
     struct tally tally = {0};
-    uint64_t spent = 0;
     int error = sites_init();
     bool good;
 
-    made = guarded = 0;
     if (!error)
         error =
             redzones_init(options->mechanism, SLOTS, options->sample, on_stray, options->mistake);
@@ -260,10 +266,10 @@ bool strays_run(const struct strays_options *options)
         printf("overflow: no red zones: %s\n", trapline_error_name(error));
         return false;
     }
-    good = run(options, &tally, &spent);
+    good = run(options, &tally);
     redzones_end();
     if (good)
-        report(options, &tally, spent, options->strays * STEPS);
+        report(options, &tally);
     if (good && options->verify)
         printf("overflow: verified: each stray access was named exactly\n");
     return good;
