@@ -40,14 +40,14 @@ static uint64_t new_page(struct builder *builder)
 
     do {
         number = 1 + random_below(&builder->random, builder->design->space / PAGE - 1);
-    } while (space_find(builder->space, number));
-    space_add(builder->space, number);
+    } while (bigspace_find(builder->space, number));
+    bigspace_add(builder->space, number);
     return number;
 }
 
 static struct object64 *make(struct builder *builder, uint64_t address, enum object_kind kind)
 {
-    struct object64 *const object = space_object(builder->space, address);
+    struct object64 *const object = bigspace_object(builder->space, address);
 
     object->data = (struct object_data){
         .kind = kind,
@@ -105,7 +105,7 @@ static uint64_t make_assembly(struct builder *builder, uint64_t levels)
         const uint64_t below =
             levels == 1 ? any_composite(builder) : make_assembly(builder, levels - 1);
 
-        space_object(builder->space, address)->refs[i] = below;
+        bigspace_object(builder->space, address)->refs[i] = below;
     }
     return address;
 }
@@ -118,12 +118,12 @@ int design_build(const struct design *design, struct space *space, uint64_t *roo
 
     if (design->space / PAGE < 2 * pages)
         return -TRAPLINE_EINVAL;
-    error = space_create(space, pages);
+    error = bigspace_create(space, pages);
     if (error)
         return error;
     builder.libraries = calloc(libraries, sizeof(*builder.libraries));
     if (!builder.libraries) {
-        space_destroy(space);
+        bigspace_destroy(space);
         return -TRAPLINE_ENOMEM;
     }
     for (size_t i = 0; i < libraries; i++)

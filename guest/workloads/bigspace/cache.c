@@ -26,14 +26,14 @@ static void evict(struct cache *cache, uint32_t at)
         link = &cache->frame[*link].next;
     *link = frame->next;
     if (frame->dirty)
-        *space_find(cache->space, frame->page) = cache->contents[at];
+        *bigspace_find(cache->space, frame->page) = cache->contents[at];
     frame->dirty = false;
 }
 
 uint32_t cache_load(struct cache *cache, uint64_t page)
 {
     const uint64_t start = ticks();
-    const struct page64 *const from = space_find(cache->space, page);
+    const struct page64 *const from = bigspace_find(cache->space, page);
     uint32_t *const bucket = &cache->buckets[cache_bucket(cache, page)];
     uint32_t at;
 

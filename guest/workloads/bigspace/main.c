@@ -163,7 +163,7 @@ static void report_both(const struct trial_window *window, const struct trial_ca
 static bool equal(const struct space *space, const struct space *truth)
 {
     for (size_t i = 0; i < truth->count; i++) {
-        const struct page64 *const page = space_find(space, truth->numbers[i]);
+        const struct page64 *const page = bigspace_find(space, truth->numbers[i]);
 
         if (!page || checksum(CHECKSUM_START, page, sizeof(*page)) !=
                          checksum(CHECKSUM_START, &truth->pages[i], sizeof(*page))) {
@@ -226,9 +226,9 @@ static bool run_in(struct space *space, uint64_t root)
     bool good = true;
 
     for (uint64_t level = given.design.levels; level > given.hot; level--)
-        plan.hot = space_object(space, plan.hot)->refs[0];
-    if ((!given.baseline && space_copy(&copy, space) != 0) ||
-        (given.verify && space_copy(&truth, space) != 0)) {
+        plan.hot = bigspace_object(space, plan.hot)->refs[0];
+    if ((!given.baseline && bigspace_copy(&copy, space) != 0) ||
+        (given.verify && bigspace_copy(&truth, space) != 0)) {
         printf("bigspace: no memory for copies of %zu pages\n", space->count);
         good = false;
     }
@@ -241,8 +241,8 @@ static bool run_in(struct space *space, uint64_t root)
             space->count, given.design.space >> 20, given.pages, given.frames,
             cache.trial.results[TRIAL_READ].looks, cache.trial.results[TRIAL_READ].parts,
             given.verify ? "; all as in the space itself" : "");
-    space_destroy(&copy);
-    space_destroy(&truth);
+    bigspace_destroy(&copy);
+    bigspace_destroy(&truth);
     return good;
 }
 
@@ -263,6 +263,6 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     good = run_in(&space, root);
-    space_destroy(&space);
+    bigspace_destroy(&space);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

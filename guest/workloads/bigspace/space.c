@@ -1,6 +1,6 @@
 #include "guest/workloads/bigspace/space.h"
 
-int space_create(struct space *space, size_t room)
+int bigspace_create(struct space *space, size_t room)
 {
     size_t size = 1;
 
@@ -12,11 +12,11 @@ int space_create(struct space *space, size_t room)
     space->table = calloc(size, sizeof(*space->table));
     if (space->pages && space->numbers && space->table)
         return 0;
-    space_destroy(space);
+    bigspace_destroy(space);
     return -TRAPLINE_ENOMEM;
 }
 
-void space_destroy(struct space *space)
+void bigspace_destroy(struct space *space)
 {
     free(space->pages);
     free(space->numbers);
@@ -37,14 +37,14 @@ static uint32_t *entry_of(const struct space *space, uint64_t number)
     }
 }
 
-struct page64 *space_find(const struct space *space, uint64_t number)
+struct page64 *bigspace_find(const struct space *space, uint64_t number)
 {
     const uint32_t entry = *entry_of(space, number);
 
     return entry ? &space->pages[entry - 1] : NULL;
 }
 
-struct page64 *space_add(struct space *space, uint64_t number)
+struct page64 *bigspace_add(struct space *space, uint64_t number)
 {
     struct page64 *const page = &space->pages[space->count];
 
@@ -54,11 +54,11 @@ struct page64 *space_add(struct space *space, uint64_t number)
     return page;
 }
 
-int space_copy(struct space *copy, const struct space *space)
+int bigspace_copy(struct space *copy, const struct space *space)
 {
-    const int error = space_create(copy, space->room);
+    const int error = bigspace_create(copy, space->room);
 
     for (size_t i = 0; i < space->count && !error; i++)
-        *space_add(copy, space->numbers[i]) = space->pages[i];
+        *bigspace_add(copy, space->numbers[i]) = space->pages[i];
     return error;
 }

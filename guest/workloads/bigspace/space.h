@@ -21,23 +21,23 @@ struct space {
 };
 
 /* For up to room pages, none of which is there. Returns 0 or -ENOMEM. */
-int space_create(struct space *space, size_t room);
-void space_destroy(struct space *space);
+int bigspace_create(struct space *space, size_t room);
+void bigspace_destroy(struct space *space);
 
 /* A page, or NULL when there is none of that number. */
-struct page64 *space_find(const struct space *space, uint64_t number);
+struct page64 *bigspace_find(const struct space *space, uint64_t number);
 
 /* Make a page, empty; number was not there, and there is room. */
-struct page64 *space_add(struct space *space, uint64_t number);
+struct page64 *bigspace_add(struct space *space, uint64_t number);
 
 /* The object at an address, which exists. */
-static inline struct object64 *space_object(const struct space *space, uint64_t address)
+static inline struct object64 *bigspace_object(const struct space *space, uint64_t address)
 {
-    return &space_find(space, address_page(address))
+    return &bigspace_find(space, address_page(address))
                 ->objects[address_offset(address) / OBJECT_BYTES];
 }
 
 /* Make a copy. Returns 0 or -ENOMEM. */
-int space_copy(struct space *copy, const struct space *space);
+int bigspace_copy(struct space *copy, const struct space *space);
 
 #endif

@@ -3,8 +3,8 @@
 #define WALK_REFERENCE                  uint64_t
 #define WALK_OBJECT                     struct object64
 #define WALK_CONTEXT                    struct space
-#define WALK_LOOK(space, address)       space_object(space, address)
-#define WALK_CHANGE(space, address)     space_object(space, address)
+#define WALK_LOOK(space, address)       bigspace_object(space, address)
+#define WALK_CHANGE(space, address)     bigspace_object(space, address)
 #define WALK_HOLD(walk, index, address) ((walk)->stack[index] = (address))
 #define WALK_HELD(walk, index)          ((walk)->stack[index])
 #include "guest/workloads/bigspace/walk_body.h"

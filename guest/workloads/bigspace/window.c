@@ -156,7 +156,7 @@ static void check_page(const struct window *window, uint32_t place, const struct
 /* Bring the page that a place stands for to a frame. */
 static void load(struct window *window, uint32_t place)
 {
-    const struct page64 *const from = space_find(window->space, window->place[place].page);
+    const struct page64 *const from = bigspace_find(window->space, window->place[place].page);
 
     if (!from)
         window_fail("a reference to a page that is not in the space,", window->place[place].page);

@@ -36,7 +36,7 @@ static void evict(struct window *window, size_t pages)
         window->queue_count--;
         if (place->state == PLACE_DIRTY) {
             unswizzle_page(window, window_contents(window, at),
-                           space_find(window->space, place->page));
+                           bigspace_find(window->space, place->page));
             window->counts.written_back++;
         }
         place->state = PLACE_RESERVED;
