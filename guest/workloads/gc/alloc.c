@@ -1,5 +1,4 @@
-/* New objects: in pages that are open from the start and never scanned in the cycle that goes on.
- */
+/* New objects: in pages that are open from the start, and are not scanned in this cycle. */
 #include "guest/workloads/gc/chaos.h"
 #include "guest/workloads/gc/cycle.h"
 #include "guest/workloads/gc/pool.h"

@@ -4,10 +4,10 @@
 
 #include "guest/workloads/gc/heap.h"
 
-/* Start the heap's collectors on the vCPUs after the mutators', or end them. Returns 0 or an errno
- * value.
- */
+/* Start the collectors on the vCPUs after the mutators'. Returns 0 or what thread_start() says. */
 int gc_collectors_start(struct gc_heap *heap);
+
+/* End them. */
 void gc_collectors_end(struct gc_heap *heap);
 
 #endif

@@ -214,44 +214,55 @@ static bool choose_threads(unsigned *mutators, unsigned *collectors)
     return true;
 }
 
+/* The heap that the options ask for, for a program. */
+static int make_heap(struct gc_heap **heap, const struct program *program, unsigned mutators,
+                     unsigned collectors)
+{
+    const struct gc_options how = {
+        .space_pages = given.heap / 2 / TRAPLINE_PAGE_SIZE,
+        .mechanism = given.mechanism,
+        .mode = given.baseline ? GC_STOP : GC_CONCURRENT,
+        .mistake = (enum gc_mistake)given.mistake,
+        .mutators = mutators,
+        .collectors = collectors,
+        .trigger = (unsigned)given.trigger,
+        .verify = given.verify,
+        .fence = given.fence,
+        .chaos = given.chaos,
+        .types = program->types,
+        .type_count = program->type_count,
+    };
+    const int result = gc_create(heap, &how);
+
+    if (result != 0)
+        printf("gc: the heap cannot be made: %s\n", trapline_error_name(result));
+    return result;
+}
+
 int main(int argc, char **argv)
 {
     const struct program *program;
-    struct program_options how = {0};
-    struct gc_options heap_options = {0};
+    struct program_options how;
+    unsigned mutators, collectors;
     struct gc_heap *heap;
-    int result;
     bool good;
 
     if (!options_read("gc", argc, argv, options, sizeof(options) / sizeof(options[0])) ||
-        !choose_threads(&heap_options.mutators, &heap_options.collectors))
+        !choose_threads(&mutators, &collectors))
         return EXIT_FAILURE;
     program = programs[given.program];
     how = (struct program_options){.size = given.size ? given.size : program->size,
                                    .rounds = given.rounds ? given.rounds : program->rounds,
                                    .seed = given.seed,
-                                   .mutators = heap_options.mutators,
+                                   .mutators = mutators,
                                    .verify = given.verify};
-    if (how.size > program->most || how.size < how.mutators) {
+    if (how.size > program->most || how.size < mutators) {
         printf("gc: size=%lu is wrong: that of %s is %u to %lu\n", (unsigned long)how.size,
-               program->name, how.mutators, (unsigned long)program->most);
+               program->name, mutators, (unsigned long)program->most);
         return EXIT_FAILURE;
     }
-    heap_options.space_pages = given.heap / 2 / TRAPLINE_PAGE_SIZE;
-    heap_options.mechanism = given.mechanism;
-    heap_options.mode = given.baseline ? GC_STOP : GC_CONCURRENT;
-    heap_options.mistake = (enum gc_mistake)given.mistake;
-    heap_options.trigger = (unsigned)given.trigger;
-    heap_options.verify = given.verify;
-    heap_options.fence = given.fence;
-    heap_options.chaos = given.chaos;
-    heap_options.types = program->types;
-    heap_options.type_count = program->type_count;
-    result = gc_create(&heap, &heap_options);
-    if (result != 0) {
-        printf("gc: the heap cannot be made: %s\n", trapline_error_name(result));
+    if (make_heap(&heap, program, mutators, collectors) != 0)
         return EXIT_FAILURE;
-    }
     good = run(heap, program, &how);
     gc_destroy(heap);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
