@@ -90,8 +90,8 @@ int measure_trap(const struct heap_options *options, double *trap)
     how.checks = false;
     how.mistake = MISTAKE_NONE;
     error = heaps_create(1, &how);
-    for (volatile unsigned i = 0; i < TRAPS && !error; i++) {
-        volatile uint64_t start = ticks();
+    for (unsigned i = 0; i < TRAPS && !error; i++) {
+        const uint64_t start = ticks();
 
         SITE_STORE((uint64_t *)heap_get(0)->limit, 0, met);
         error = -TRAPLINE_EFAULT; /* it was not forbidden */
