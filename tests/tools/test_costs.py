@@ -1,0 +1,242 @@
+"""Tests of the cost model: tools/costs and its table."""
+
+import contextlib
+import importlib.machinery
+import importlib.util
+import io
+import json
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT / "tools")]
+
+from runner import UsageError
+
+
+def load():
+    loader = importlib.machinery.SourceFileLoader("costs", str(ROOT / "tools" / "costs"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("costs", loader))
+    sys.modules["costs"] = module  # dataclasses look for it
+    loader.exec_module(module)
+    return module
+
+
+costs = load()
+
+TABLE = """
+# a comment
+insn any     0.5  1    guess
+exit haswell 1000 1500 one
+exit haswell 800  1200 two
+exit skylake 600  600  memory:two
+ipi  skylake 50   70   one
+[sources]
+guess: no figure
+one: the first
+two: the second
+"""
+
+
+def table(text=TABLE, memory=False):
+    return costs.read_table(text, memory, "t")
+
+
+def row(name="prot1", mode="exit", median=100, exits=0, flushes=0, ipis=0, unit="tsc", per="op"):
+    return {"name": name, "mode": mode, "unit": unit, "per": per, "n": 1, "min": median, "median": median,
+            "p99": median, "exits": exits, "flushes": flushes, "ipis": ipis}
+
+
+def run(*rows, engine="bochs", guest="bench"):
+    return {"schema": 1, "engine": engine, "model": "m", "guest": guest, "rows": list(rows)}
+
+
+class TableTest(unittest.TestCase):
+    """What is read from the table."""
+
+    def test_lines_of_one_event_and_cpu_are_one_range(self):
+        cost = table().costs["exit", "haswell"]
+        self.assertEqual((cost.low, cost.high), (800, 1500))
+        self.assertEqual([line[2] for line in cost.lines], ["one", "two"])
+
+    def test_figures_from_memory_count_only_on_request(self):
+        self.assertNotIn(("exit", "skylake"), table().costs)
+        self.assertEqual(table(memory=True).costs["exit", "skylake"].low, 600)
+
+    def test_a_bad_line_is_named(self):
+        for line, why in (("exit haswell 1 2", "4 words"), ("exit haswell 1 2 one more", "6 words"),
+                          ("exits haswell 1 2 one", "exits"), ("exit hasbeen 1 2 one", "hasbeen"),
+                          ("exit haswell 2 1 one", "lower"), ("exit haswell 0 1 one", "above 0"),
+                          ("exit haswell nan 1 one", "above 0"), ("exit haswell 1 inf one", "above 0"),
+                          ("exit haswell a b one", "above 0"), ("exit haswell 1 2 three", "three"),
+                          ("exit haswell 1 2 memory:three", "three"),
+                          ("[sources]\none", "KEY: TEXT"), ("[sources]\none:  ", "KEY: TEXT"),
+                          ("[sources]\none: a\none: b", "once")):
+            number = 3 + line.count("\n")
+            with self.assertRaises(UsageError) as raised:
+                table(f"# first\ninsn any 1 1 one\n{line}\n[sources]\none: the first\n"
+                      if "[sources]" not in line else f"# first\n\n{line}\n")
+            self.assertIn(f"t:{number}: ", str(raised.exception), line)
+            self.assertIn(why, str(raised.exception), line)
+
+    def test_the_real_table_can_be_read(self):
+        text = (ROOT / "tools" / "costs.txt").read_text()
+        real, more = table(text), table(text, memory=True)
+        self.assertIn(("exit", "skylake"), real.costs)
+        self.assertLess(len(real.costs), len(more.costs))
+        used = {costs.without_memory(line[2]) for cost in more.costs.values() for line in cost.lines}
+        self.assertEqual(used, set(more.sources))
+
+    def test_the_real_table_invents_nothing(self):
+        real = table((ROOT / "tools" / "costs.txt").read_text(), memory=True)
+        known = {event for event, _ in real.costs}
+        self.assertEqual(known & {"flush", "refill", "violation", "ve", "drop", "uncounted"}, set())
+        self.assertEqual([key for key in real.costs if key[1] == "any"], [("insn", "any")])
+
+
+class EventsTest(unittest.TestCase):
+    """What a row holds."""
+
+    def events(self, by_exit=False, benchmark=True, **fields):
+        return costs.events_of(row(**fields), benchmark, by_exit)
+
+    def test_what_is_counted(self):
+        self.assertEqual(self.events(exits=1, flushes=2, ipis=0.5),
+                         {"insn": 100, "exit": 1, "flush": 2, "ipi": 0.5, "refill": 2})
+
+    def test_what_names_and_modes_say(self):
+        self.assertEqual(self.events(name="view.switch", mode="exitless"), {"insn": 100, "vmfunc": 1})
+        self.assertEqual(self.events(name="view.switch"), {"insn": 100})
+        self.assertEqual(self.events(name="key.set.100", mode="key"), {"insn": 100, "wrpkru": 1})
+        self.assertEqual(self.events(name="pt.appel1", mode="pt"),
+                         {"insn": 100, "fault": 1, "invlpg": 1, "refill": 1})
+        self.assertEqual(self.events(name="space.switch", mode="pcid"), {"insn": 100, "cr3": 1})
+        self.assertEqual(self.events(name="space.switch", mode="cr3"), {"insn": 100, "cr3": 1, "refill": 1})
+
+    def test_a_trap_is_delivered_or_exits(self):
+        self.assertEqual(self.events(name="trap"), {"insn": 100, "ve": 1})
+        self.assertEqual(self.events(name="ept.appel1", mode="ept", exits=3, by_exit=True),
+                         {"insn": 100, "exit": 3, "violation": 1})
+        self.assertFalse(costs.trap_exits([row("trap"), row("prot1", exits=1)]))
+        self.assertTrue(costs.trap_exits([row("trap", exits=1)]))
+
+    def test_a_workload_counts_less_than_it_does(self):
+        self.assertEqual(self.events(name="trap", benchmark=False), {"insn": 100, "uncounted": 1})
+
+    def test_each_rule_is_for_a_row_of_the_benchmark(self):
+        sources = "".join(path.read_text() for path in (ROOT / "guest/workloads/bench").glob("*.c"))
+        for name in ("vmpup.appel1.pair", "dune.trap", "view.switch", "view.trap", "space.switch", "space.trap",
+                     "space.prot.100", "user.syscall", "user.trap", "appel2", "set.100"):
+            self.assertIn(f'"{name}"', sources)
+            self.assertTrue(any(costs.re.fullmatch(names, prefix + name) for names, _, _ in costs.HELD
+                                for prefix in ("", "pt.")), name)
+
+
+class PredictTest(unittest.TestCase):
+    """The sums."""
+
+    def test_lowest_and_highest_add_up(self):
+        self.assertEqual(costs.predict({"insn": 100, "exit": 2}, table().costs, "haswell"),
+                         (50 + 1600, 100 + 3000, []))
+        self.assertEqual(costs.predict({"insn": 10, "ipi": 0.5}, table().costs, "skylake"),
+                         (5 + 25, 10 + 35, []))
+
+    def test_what_has_no_source_is_left_out_and_named(self):
+        self.assertEqual(costs.predict({"insn": 10, "exit": 1, "flush": 1}, table().costs, "skylake"),
+                         (5, 10, ["exit", "flush"]))
+
+    def test_a_cell(self):
+        self.assertEqual(costs.cell((1650, 3100.4, ["flush", "refill"])), "1,650 to 3,100 +fr")
+        self.assertEqual(costs.cell((0.25, 1, [])), "0.25 to 1")
+        self.assertEqual(costs.cell((134, 134, [])), "134")
+        self.assertEqual(costs.cell(None), "-")
+
+    def test_each_event_has_a_mark_of_its_own(self):
+        marks = [mark for mark, _ in costs.EVENTS.values()]
+        self.assertEqual(len(set(marks)), len(marks))
+
+    def test_an_old_cpu_lacks_what_came_later(self):
+        self.assertTrue(costs.lacks("westmere", "exit", {"ve": 1}))
+        self.assertTrue(costs.lacks("haswell", "key", {"insn": 1}))
+        self.assertFalse(costs.lacks("skylake", "key", {"vmfunc": 1}))
+
+
+class ReportTest(unittest.TestCase):
+    """The table that is printed."""
+
+    def test_rows_and_marks(self):
+        lines = costs.report(run(row(exits=1, flushes=1), row("rating", unit="rating")), table(), ["haswell"])
+        self.assertEqual(lines[2], "| prot1 | exit | op | 100 insn, 1 exit, 1 flush, 1 refill | 850 to 1,600 +fr |")
+        self.assertEqual(lines[3], "")
+        self.assertEqual([line[:4] for line in lines[5:]], ["* `f", "* `r"])
+
+    def test_measured_is_beside(self):
+        measured = run(row(median=1234), row("unprot", median=9), engine="kvm")
+        lines = costs.report(run(row(), row(mode="ept")), table(), ["haswell"], measured=measured)
+        self.assertTrue(lines[0].endswith("| measured: kvm, m |"))
+        self.assertTrue(lines[2].endswith("| 50 to 100 | 1,234 |"))
+        self.assertTrue(lines[3].endswith("| 50 to 100 | - |"))
+
+    def test_only(self):
+        rows = run(row(), row("unprot"), row("map2"))
+        self.assertEqual(len(costs.report(rows, table(), ["haswell"], only="un")), 3)
+        self.assertEqual(len(costs.report(rows, table(), ["haswell"], only="un,ma")), 4)
+        with self.assertRaises(UsageError):
+            costs.report(run(row()), table(), ["haswell"], only="nothing")
+
+    def test_sources(self):
+        lines = costs.cited(table(memory=True), ["skylake"])
+        self.assertIn("| exit | skylake | 600 | the second (from memory) |", lines)
+        self.assertNotIn("haswell", "".join(lines))
+
+    def test_which_cpus(self):
+        self.assertEqual(costs.choose_cpus("", table()), ["haswell", "skylake"])
+        self.assertEqual(costs.choose_cpus("skylake", table()), ["skylake"])
+        with self.assertRaises(UsageError):
+            costs.choose_cpus("westmere", table())
+
+
+class FilesTest(unittest.TestCase):
+    """Files that are not what they should be."""
+
+    def test_bad_results(self):
+        good = run(row())
+        self.assertEqual(costs.read_results(json.dumps(good), "r"), good)
+        for bad in ({}, [], 3, dict(good, schema=2), dict(good, rows=None), dict(good, engine=None),
+                    dict(good, rows=[3]), dict(good, rows=[dict(row(), name=3)]),
+                    dict(good, rows=[dict(row(), median=None)]), dict(good, rows=[dict(row(), exits="1")]),
+                    dict(good, rows=[dict(row(), exits=True)]), dict(good, rows=[dict(row(), flushes=-1)]),
+                    dict(good, rows=[dict(row(), ipis=float("nan"))])):
+            with self.assertRaises(UsageError, msg=str(bad)) as raised:
+                costs.read_results(json.dumps(bad), "r")
+            self.assertTrue(str(raised.exception).startswith("r: "))
+        with self.assertRaises(UsageError):
+            costs.read_results("{", "r")
+
+    def call(self, *arguments):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.assertEqual(costs.main(arguments), 0)
+        return out.getvalue()
+
+    def test_the_whole_program(self):
+        with tempfile.TemporaryDirectory() as folder:
+            here = Path(folder)
+            (here / "t").write_text(TABLE)
+            (here / "r").write_text(json.dumps(run(row(exits=1))))
+            (here / "m").write_text(json.dumps(run(row(median=7777), engine="kvm")))
+            (here / "b").write_bytes(b"\xff\xfe\x00")
+            base = ("--table", str(here / "t"))
+            self.assertIn("850 to 1,600", self.call(*base, str(here / "r")))
+            self.assertIn("7,777", self.call(*base, "--measured", str(here / "m"), str(here / "r")))
+            self.assertIn("the second", self.call(*base, "--sources", str(here / "r")))
+            for wrong in ((str(here / "m"),), ("--measured", str(here / "r"), str(here / "r")),
+                          (str(here / "none"),), (str(here / "b"),), ("--cpu", "x", str(here / "r"))):
+                with self.assertRaises(UsageError, msg=str(wrong)):
+                    costs.main((*base, *wrong))
+
+
+if __name__ == "__main__":
+    unittest.main()
