@@ -123,8 +123,8 @@ ifneq ($(filter unit-programs,$(MAKECMDGOALS)),)
 $(foreach test,$(UNIT_TESTS),$(eval $(call unit_test,$(test))))
 endif
 
-.PHONY: help setup parts image run bench test test-unit test-boot test-matrix unit-programs guest format check-format \
-	clean
+.PHONY: help setup parts image run bench bench-compare bench-accept test test-unit test-boot test-matrix unit-programs \
+	guest format check-format clean
 
 parts: hv $(BUILD)/BOOTX64.EFI guests $(filter $(BUILD)/guests/%,$(GUEST_ELF))
 
@@ -148,6 +148,16 @@ bench: export ARGS := $(or $(ARGS),$(BENCH_ARGS))
 bench: setup
 	@$(MAKE) parts
 	@tools/run
+
+# A=old.json B=new.json: what differs in the results of two runs.
+bench-compare:
+	$(if $(and $(A),$(B)),,$(error A=old.json and B=new.json are missing: two results.json))
+	@tools/compare "$(A)" "$(B)"
+
+# The figures of now become the baseline that the tests compare with.
+bench-accept: setup
+	@$(MAKE) test-parts
+	@ACCEPT=1 ONLY="boot/bench" tests/run boot
 
 image: setup
 	@$(MAKE) parts
@@ -194,6 +204,9 @@ help:
 
 #> make run           build, boot in an emulator, show the guest's console; results in build/run/
 #> make bench         the microbenchmarks of several vCPUs, CPUS of them (4): shootdowns, doorbells
+#> make bench-compare A=old.json B=new.json
+#>                    what differs in the results of two runs
+#> make bench-accept  the figures of now become the baseline of the tests
 #> make test          unit tests, models and workloads on this host, boot tests in the emulator
 #> make test-unit     the first half of it
 #> make test-boot     the second half of it

@@ -1,6 +1,7 @@
 """Boot tests: a machine boots Trapline, and its console is compared with the test's test.ini."""
 
 import configparser
+import os
 import re
 import tempfile
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from runner import UsageError
 from runner.bochs import DEFAULT_MODEL
+from runner.compare import LIMIT, as_text, changes, read_rows, rows_by_name
 from runner.disk import CHANNEL, MIB
 from runner.machine import Machine, make_run_folder, run_machine
 from runner.qemu import Qemu
@@ -27,7 +29,7 @@ DEFAULTS = {
     "engine": "bochs", "models": "", "cpus": "1", "mem": "256", "timeout": "120",
     "guests": "", "args": "", "guest_mem": "64", "vcpus": "1", "time_limit": "", "tables": "",
     "disable": "", "on_exit": "shutdown", "disk": "", "boots": "1", "conf": "", "missing": "no", "end": "ok", "reason": "",
-    "report": "", "expect": "", "forbid": "", "after": "", "rows": "", "matrix": "no",
+    "report": "", "expect": "", "forbid": "", "after": "", "rows": "", "baseline": "", "matrix": "no",
 }
 
 
@@ -81,6 +83,17 @@ def rows_wrong(rows, wanted):
         if fields:
             return f"result row {row['name']}: {fields[0]} is missing or of a wrong kind"
     return None
+
+
+def baseline_wrong(path, rows):
+    """Why the rows are not what the baseline in a file has, give or take what may change; or None."""
+    old, new = read_rows(path), rows_by_name(rows)
+    risen = [str(change) for change in changes(old, new) if change.beyond(LIMIT)]
+    if risen:
+        return (f"{'; '.join(risen)}: more than {LIMIT} % above {path.name}. If this is to be, "
+                "make bench-accept takes the new figures")
+    lone = sorted(set(old) ^ set(new))
+    return f"make bench-accept: only one of the run and {path.name} has {lone[0]}" if lone else None
 
 
 def _lines(value):
@@ -191,12 +204,22 @@ class BootTest:
             wrong = rows_wrong(outcome.transcript.rows, s["rows"].split())
             if wrong is not None:
                 return wrong
+        if s["baseline"]:
+            wrong = self._against_baseline(outcome.transcript.rows)
+            if wrong is not None:
+                return wrong
         needs_report = s["report"] == "yes" or (s["report"] != "no" and self._own_guests())
         if needs_report and report.passed == 0:
             return "no guest reported any check"
         if report.planned and sum(report.planned) != report.passed:
             return f"{sum(report.planned)} checks announced, {report.passed} reported"
         return None
+
+    def _against_baseline(self, rows):
+        path = self._folder / self._settings["baseline"]
+        if os.environ.get("ACCEPT"):
+            path.write_text(as_text(rows))
+        return baseline_wrong(path, rows)
 
     def run(self):
         """Boot and judge."""
@@ -206,7 +229,10 @@ class BootTest:
         except (UsageError, OSError, ValueError) as error:
             return Result(self.name, 0, 1, time.monotonic() - started, str(error))
         report = read_report(lines)
-        wrong = self._wrong(outcome, lines, report)
+        try:
+            wrong = self._wrong(outcome, lines, report)
+        except UsageError as error:
+            wrong = str(error)
         detail = f"{report.passed} checks" if report.passed else ""
         return Result(self.name, 0 if wrong else 1, 1 if wrong else 0, seconds,
                       wrong or "", detail, lines)
