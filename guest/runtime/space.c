@@ -204,6 +204,8 @@ static int destroy(unsigned space)
         space_last--;
     if (--spaces_made == 0)
         region_pt_inline(true);
+    /* Writes that were made in it are still to be reported. */
+    space_tables_collect(root);
     space_tables_destroy(root);
     return 0;
 }

@@ -110,6 +110,7 @@ static long dirty_first(char **first)
 static void check_dirty(void)
 {
     char *first;
+    int other;
 
     open_region(PAGES);
     EXPECT_EQ(space_prot(mutators, region, page_of(region, 0), 1, TRAPLINE_READ), 0);
@@ -132,6 +133,14 @@ static void check_dirty(void)
         EXPECT_EQ(dirty_first(&first), 1);
     }
     EXPECT_EQ(dirty_first(&first), 0);
+    check_at("a space that ends");
+    other = space_create();
+    EXPECT(other > 0);
+    EXPECT_EQ(space_prot((unsigned)other, region, page_of(region, 0), 1, TRAPLINE_READ), 0);
+    warm((unsigned)other, page_of(region, 3));
+    EXPECT_EQ(space_destroy((unsigned)other), 0);
+    EXPECT_EQ(dirty_first(&first), 1);
+    EXPECT(first == page_of(region, 3));
     EXPECT_EQ(region_track(region, region_base(region), PAGES, 0), 0);
     close_region();
 }
