@@ -4,6 +4,7 @@
 #include <stdnoreturn.h>
 
 #include "hv/apic.h"
+#include "hv/brand.h"
 #include "hv/console.h"
 #include "hv/cpu.h"
 #include "hv/machine.h"
@@ -19,6 +20,15 @@ static noreturn void halt(void)
 {
     for (;;)
         __asm__ volatile("cli; hlt" : : : "memory");
+}
+
+static void print_cpu(void)
+{
+    struct brand brand;
+
+    brand_read(cpuid, &brand);
+    kprintf("trapline: CPU %s, %02X_%02XH stepping %u\n", brand.name, brand.family, brand.model,
+            brand.stepping);
 }
 
 static noreturn void start(void *argument)
@@ -41,6 +51,7 @@ void hv_main(struct handover *handover)
     memory_init(handover);
     console_init_screen(handover);
     cpu_init_bsp(handover);
+    print_cpu();
     kprintf("trapline: %lu MiB free, TSC %lu MHz, %s\n", memory_free_bytes() >> MIB_SHIFT,
             cpu_tsc_per_ms / TSC_PER_MHZ, apic_is_x2apic() ? "x2APIC" : "xAPIC");
     cpu_run_on(this_cpu()->stack_top, start, handover);

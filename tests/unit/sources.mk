@@ -31,6 +31,7 @@ UNIT_test_madt := boot/madt.c
 UNIT_test_memmap := boot/memmap.c
 UNIT_test_preflight := boot/preflight.c boot/text.c hv/format.c vmx/caps.c vmx/controls.c
 UNIT_test_space := boot/space.c hv/paging.c
+UNIT_test_brand := hv/brand.c
 UNIT_test_policy_cpuid := hv/policy_cpuid.c
 UNIT_test_policy_msr := hv/policy_msr.c
 UNIT_test_vapic := hv/vapic.c hv/vapic_timer.c
