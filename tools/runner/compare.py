@@ -3,9 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from . import UsageError
+from .results import OLD_SCHEMA, TICKS, describe, read_results
 
-TICKS = "tsc"
 LIMIT = 5  # percent that a figure may rise
 # What a figure may rise besides: the time slice's end falls into other rounds when code changes.
 SLACK = {"median": 0.05, "exits": 0.25, "flushes": 0.25, "ipis": 0.25}
@@ -36,13 +35,12 @@ def rows_by_name(rows):
 
 
 def read_rows(path):
-    """The same of a results.json."""
-    try:
-        return rows_by_name(json.loads(path.read_text())["rows"])
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
-        raise UsageError(f"{path} is no results.json") from None
+    """The same of all runs of a results.json; where there are several, each row's name has its run's before it."""
+    runs = read_results(path)
+    if len(runs) == 1:
+        return rows_by_name(runs[0]["rows"])
+    return {f"{describe(run)}: {name}": figures for run in runs
+            for name, figures in rows_by_name(run["rows"]).items()}
 
 
 def changes(old, new):
@@ -56,4 +54,4 @@ def as_text(rows):
     """Rows as a results.json that holds only what is compared, a line a row."""
     kept = ("name", "mode", "unit", *SLACK)
     lines = [json.dumps({key: row[key] for key in kept}) for row in rows if row["unit"] == TICKS]
-    return '{"schema": 1, "rows": [\n' + ",\n".join(lines) + "\n]}\n"
+    return f'{{"schema": {OLD_SCHEMA}, "rows": [\n' + ",\n".join(lines) + "\n]}\n"

@@ -95,6 +95,7 @@ class Volume:
     on_exit: str
     guest: str  # for the record: the guest's or the configuration's name
     args: str
+    disable: str = ""
 
 
 def choose_volume(build, mem, on_exit, channel=None):
@@ -129,9 +130,9 @@ def choose_volume(build, mem, on_exit, channel=None):
     cpus = cpu_list("PIN")
     if cpus:
         more.append(("cpus", cpus))
-    name, text = guest_conf(image, memory, vcpus, args, on_exit, more,
-                            feature_list("DISABLE"))
-    return Volume(text.encode(), {f"{FOLDER}/{name}.elf": image}, on_exit, name, args)
+    disable = feature_list("DISABLE")
+    name, text = guest_conf(image, memory, vcpus, args, on_exit, more, disable)
+    return Volume(text.encode(), {f"{FOLDER}/{name}.elf": image}, on_exit, name, args, disable)
 
 
 def machine_mem():
