@@ -123,7 +123,7 @@ ifneq ($(filter unit-programs,$(MAKECMDGOALS)),)
 $(foreach test,$(UNIT_TESTS),$(eval $(call unit_test,$(test))))
 endif
 
-.PHONY: help setup parts image run bench bench-compare bench-accept test test-unit test-boot test-matrix unit-programs \
+.PHONY: help setup setup-bench parts image run bench bench-quick bench-native bench-add bench-compare bench-accept report test test-unit test-boot test-matrix unit-programs \
 	guest format check-format clean
 
 parts: hv $(BUILD)/BOOTX64.EFI guests $(filter $(BUILD)/guests/%,$(GUEST_ELF))
@@ -140,14 +140,23 @@ run: setup
 	@$(MAKE) parts
 	@tools/run
 
-# Each vCPU has a CPU for itself.
-BENCH_ARGS := only=add,shootdown,raise,doorbell,unpark,park
-bench: export CPUS := $(or $(CPUS),4)
-bench: export VCPUS = $(CPUS)
-bench: export ARGS := $(or $(ARGS),$(BENCH_ARGS))
-bench: setup
-	@$(MAKE) parts
-	@tools/run
+# Side by side with Linux; what it needs beyond the rest comes with it.
+bench bench-quick: setup-bench
+	@$(MAKE) parts linux-side
+	@tools/bench run $(if $(filter bench-quick,$@),--quick)
+
+bench-native: setup-bench
+	@$(MAKE) $(BUILD)/linux/bench
+	@tools/bench native
+
+# FILE=: a results.json, a console's log, or a table that was typed; MODEL=, CPUS=: what it does not say itself.
+bench-add: setup-bench
+	$(if $(FILE),,$(error FILE=file is missing: a results.json, the log of a console, or a typed table))
+	@tools/bench add "$(FILE)" $(if $(MODEL),--model "$(MODEL)") $(if $(CPUS),--cpus $(CPUS)) \
+		$(if $(OTHERS),--others $(OTHERS)) $(if $(MEM),--mem $(MEM)) $(if $(ENGINE),--engine $(ENGINE))
+
+setup-bench:
+	@tools/setup bench
 
 # A=old.json B=new.json: what differs in the results of two runs.
 bench-compare:
@@ -203,7 +212,12 @@ help:
 	@sed -n 's/^#> \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 #> make run           build, boot in an emulator, show the guest's console; results in build/run/
-#> make bench         the microbenchmarks of several vCPUs, CPUS of them (4): shootdowns, doorbells
+#> make bench         the benchmarks on Trapline and on Debian's Linux in the same emulator, in one table;
+#>                    build/bench/; make bench-quick: less of it in a fifth of the time
+#> make bench-native  those of Linux on this host itself
+#> make bench-add FILE=x
+#>                    adds what another machine measured: results.json, a console's log, a typed table
+#> make report        build/bench/report.html, a page of it all with pictures
 #> make bench-compare A=old.json B=new.json
 #>                    what differs in the results of two runs
 #> make bench-accept  the figures of now become the baseline of the tests

@@ -22,6 +22,21 @@ _STOPPED = re.compile(r"^trapline: guest (\S+): (stopped:? .*)")
 _PANIC = re.compile(r"^trapline: (?:panic|exception|fatal)\b.*", re.IGNORECASE)
 
 
+def parse_row(line):
+    """The result row of a line, with the guest's name where the line has it; {} for one that is malformed, None for a
+    line that is no row."""
+    found = _ROW.match(line)
+    if not found:
+        return None
+    try:
+        row = json.loads(found.group(2))
+    except ValueError:
+        return {}
+    if not isinstance(row, dict):
+        return {}
+    return {**row, "guest": found.group(1)} if found.group(1) else row
+
+
 class LineReader:
     """Reads a growing file; only whole lines come out."""
 
@@ -76,22 +91,15 @@ class Transcript:
                 return None
             self.started = True
         self.lines.append(line)
-        row = _ROW.match(line)
+        row = parse_row(line)
+        if row is None:
+            self._judge(line)
+            return line
         if row:
-            self._add_row(row.group(2), row.group(1))
-            return None
-        self._judge(line)
-        return line
-
-    def _add_row(self, text, guest):
-        try:
-            row = json.loads(text)
-        except ValueError:
-            row = None
-        if isinstance(row, dict):
-            self.rows.append({**row, "guest": guest} if guest else row)
+            self.rows.append(row)
         else:
-            self._failures.append(f"a malformed result line: {text[:60]}")
+            self._failures.append(f"a malformed result line: {line.partition('@json ')[2][:60]}")
+        return None
 
     def _judge(self, line):
         """The last end line counts: a guest may have written one before it."""

@@ -140,11 +140,14 @@ def machine_mem():
     return number("MEM", DEFAULT_MEM, MEM_MIN, 1 << 20)
 
 
+def choose_model(engine):
+    """The CPU by MODEL, or the engine's usual one."""
+    return os.environ.get("MODEL", "").strip() or (KVM_MODEL if engine.name == "kvm" else DEFAULT_MODEL)
+
+
 def choose_machine(engine):
     """The machine by MODEL, CPUS and MEM, checked against what the engine offers."""
-    model = os.environ.get("MODEL", "").strip()
-    default = KVM_MODEL if engine.name == "kvm" else DEFAULT_MODEL
-    machine = Machine(model or default, number("CPUS", 1, 1, 256), machine_mem(),
+    machine = Machine(choose_model(engine), number("CPUS", 1, 1, 256), machine_mem(),
                       bool(os.environ.get("VERBOSE")), choose_disk())
     engine.check(machine)
     return machine

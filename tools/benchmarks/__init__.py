@@ -1,0 +1,1 @@
+"""What `make bench` runs on which system, how it runs it, and what others bring from machines of their own."""
