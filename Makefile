@@ -123,8 +123,8 @@ ifneq ($(filter unit-programs,$(MAKECMDGOALS)),)
 $(foreach test,$(UNIT_TESTS),$(eval $(call unit_test,$(test))))
 endif
 
-.PHONY: help setup setup-bench parts image run bench bench-quick bench-native bench-add bench-compare bench-accept report test test-unit test-boot test-matrix unit-programs \
-	guest format check-format clean
+.PHONY: help setup setup-bench parts image run bench bench-quick bench-native bench-add bench-compare bench-accept \
+	report test test-unit test-boot test-matrix unit-programs guest format check-format clean
 
 parts: hv $(BUILD)/BOOTX64.EFI guests $(filter $(BUILD)/guests/%,$(GUEST_ELF))
 
@@ -167,6 +167,10 @@ bench-compare:
 bench-accept: setup
 	@$(MAKE) test-parts
 	@ACCEPT=1 ONLY="boot/bench" tests/run boot
+
+# RESULTS=file: another results.json than that of make bench.
+report:
+	@tools/report "$(or $(RESULTS),$(BUILD)/bench/results.json)"
 
 image: setup
 	@$(MAKE) parts
@@ -221,6 +225,7 @@ help:
 #> make bench-compare A=old.json B=new.json
 #>                    what differs in the results of two runs
 #> make bench-accept  the figures of now become the baseline of the tests
+#> make report        tables, pictures and a page of build/bench/results.json, or of RESULTS=file
 #> make test          unit tests, models and workloads on this host, boot tests in the emulator
 #> make test-unit     the first half of it
 #> make test-boot     the second half of it

@@ -1,0 +1,1 @@
+"""The report of a results.json: tables, pictures and a page."""
