@@ -32,8 +32,9 @@ class Comparison:
 
     @property
     def per(self):
-        """What the figures are for."""
-        return (self.best or self.linux).per
+        """What the figures are for; that of Linux follows where it says something else."""
+        pers = [figure.per for figure in (self.best, self.linux) if figure]
+        return " / ".join(dict.fromkeys(pers))
 
     @property
     def ratio(self):

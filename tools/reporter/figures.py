@@ -29,10 +29,6 @@ class Figures:
                                 tuple(float(row[event]) for event in EVENTS))
                 self._by_name.setdefault(row["name"], {})[row["mode"]] = figure
 
-    def names(self):
-        """The rows' names."""
-        return list(self._by_name)
-
     def all(self, name):
         """The figures of a name, the lowest median first."""
         return sorted(self._by_name.get(name, {}).values(), key=lambda figure: figure.median)

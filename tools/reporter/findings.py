@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from .comparison import benches
 from .figures import show, show_ratio
 from .operations import MECHANISMS
+from .styles import style_of
 from .workloads import lines
 
 CARDS = ("vmpup.appel1", "vmpup.appel2", "trap", "protn.contig.100", "dirty.16384.1", "map2.100")  # rows
@@ -27,10 +28,15 @@ def cards(results):
     if bench is None:
         return []
     by_row = {found.operation.row: found for found in bench.headlines()}
-    return [Card(show_ratio(found.ratio), found.operation.text,
-                 f"{show(found.best.median)} ticks by {MECHANISMS[found.mechanism]}; Linux's best {show(found.linux.median)}, "
-                 f"by {found.linux.mode}")
+    return [Card(show_ratio(found.ratio), found.operation.text, detail(found))
             for found in (by_row[row] for row in CARDS if row in by_row)]
+
+
+def detail(found):
+    """Both figures of a comparison and how they came about."""
+    mode = style_of(found.linux.mode).name.removeprefix("Linux, ")
+    return (f"{show(found.best.median)} ticks by {MECHANISMS[found.mechanism]}; "
+            f"Linux's best {show(found.linux.median)}, by {mode}")
 
 
 def mean_ratio(comparisons):
@@ -53,10 +59,11 @@ def about_operations(bench):
         return []
     found.sort(key=lambda one: one.ratio)
     ahead = [one for one in found if one.ratio > 1]
-    said = [f"{bench.machine}: Trapline takes fewer ticks than Linux's best way in {len(ahead)} of {len(found)} operations "
-            f"that both have; the ratio is {show_ratio(mean_ratio(found))} in the geometric mean, {show_ratio(found[0].ratio)} "
-            f"at the least ({found[0].operation.text}) and {show_ratio(found[-1].ratio)} at the most "
-            f"({found[-1].operation.text})."]
+    least, most = found[0], found[-1]
+    said = [f"{bench.machine}: Trapline takes fewer ticks than Linux's best way in {len(ahead)} of {len(found)} "
+            f"operations that both have; the ratio is {show_ratio(mean_ratio(found))} in the geometric mean, "
+            f"{show_ratio(least.ratio)} at the least ({least.operation.text}) and {show_ratio(most.ratio)} at the most "
+            f"({most.operation.text})."]
     behind = [one for one in found if one.ratio <= 1]
     if behind:
         said.append(f"Linux is not behind in: {named(behind)}.")
@@ -76,7 +83,8 @@ def about_workloads(results):
     if not ratios:
         return []
     return [f"Of {len(ratios)} figures of workloads that both systems have, Trapline's are better in "
-            f"{sum(ratio > 1 for ratio in ratios)}; the ratio is between {show_ratio(min(ratios))} and {show_ratio(max(ratios))}."]
+            f"{sum(ratio > 1 for ratio in ratios)}; the ratio is between {show_ratio(min(ratios))} and "
+            f"{show_ratio(max(ratios))}."]
 
 
 def sentences(results):

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from html import escape
 
 from runner import UsageError
 
@@ -11,13 +12,13 @@ from .styles import style_of
 # Of the SVG, in pixels: its letters are readable on a telephone's width.
 WIDTH, PLOT_HEIGHT = 420, 290
 ROW_HEIGHT = 30            # of a picture with names along y
-HEAD, FOOT, KEY_ROW = 44, 68, 20  # above the plot; under it, for the axis; an entry of the legend
-TITLE_FONT, FONT, SMALL_FONT = 17, 15, 14
+HEAD, FOOT, KEY_ROW = 44, 78, 20  # above the plot; under it, for the axis; an entry of the legend
+TITLE_FONT, FONT, SMALL_FONT, LABEL_FONT = 17, 15, 14, 13
 PNG_SCALE, PNG_FONT_SCALE = 2, 1.45
 NEUTRAL = "#8a8a8a"        # of the grid: readable on white and on black
 THIN, THICK = "stroke-width='0.178'", "stroke-width='0.32'"  # of the SVG's shapes, in parts of their size
-AROUND = 1.7               # a log scale reaches from the least value by this to the largest one times this
-YEARS_AROUND = 3
+STEPS_AROUND = 0.3         # room beside the least and the largest value of an even scale, in steps
+AROUND = 2               # a log scale reaches from the least value by this to the largest one times this
 
 # The SVG's letters and axes have the colour of the text around it; alone, that of the reader's choice.
 ALONE = ("<style>:root{color-scheme:light dark;color:#1d1f21;background:#ffffff}"
@@ -28,7 +29,8 @@ def need_gnuplot():
     """The program's path."""
     path = shutil.which("gnuplot")
     if path is None:
-        raise UsageError("gnuplot is missing, which draws the pictures: apt-get install gnuplot-nox (--no-pictures does without)")
+        raise UsageError("gnuplot is missing, which draws the pictures: apt-get install gnuplot-nox "
+                         "(--no-pictures does without)")
     return path
 
 
@@ -50,36 +52,36 @@ def data(picture):
 
 def plots(picture):
     """The parts of gnuplot's plot command."""
-    parts = []
+    parts, file = [], quoted(picture.name + ".dat")
     for index, series in enumerate(picture.series):
         style = style_of(series.style)
         title = ", ".join(part for part in (style.name, series.what) if part)
         way = "linespoints" if picture.lines else "points"
-        parts.append(f"{quoted(picture.name + '.dat')} index {index} using 1:2 with {way} linecolor rgb {quoted(style.colour)} "
-                     f"linewidth 2 dashtype {series.dash} pointtype {style.point} pointsize 1.1 title {quoted(title)}")
+        parts.append(f"{file} index {index} using 1:2 with {way} linecolor rgb {quoted(style.colour)} linewidth 2 "
+                     f"dashtype {series.dash} pointtype {style.point} pointsize 1.1 title {quoted(title)}")
         if any(len(point) > 2 for point in series.points):
-            parts.append(f"{quoted(picture.name + '.dat')} index {index} using 1:2:3 with labels left offset character 1,0 font ',{SMALL_FONT - 1}' notitle")
+            parts.append(f"{file} index {index} using 1:2:3 with labels left offset character 1.2,0 "
+                         f"font ',{LABEL_FONT}' notitle")
     return ", \\\n    ".join(parts)
 
 
 def x_range(picture):
     """The range along x, with room for points and labels."""
     values = [point[0] for series in picture.series for point in series.points]
-    if picture.log_x:
+    if not picture.step:
         return f"{min(values) / AROUND:g}:{max(values) * AROUND:g}"
-    around = YEARS_AROUND if picture.name == "history" else 0.3
+    around = picture.step * STEPS_AROUND
     return f"{min(values) - around:g}:{max(values) + around:g}"
 
 
 def axes(picture):
     """The script's lines about axes."""
-    lines = [f"set grid x y linecolor rgb {quoted(NEUTRAL)} linewidth 0.4 dashtype 3", "set tics nomirror out", "set border 3",
-             f"set xlabel {quoted(picture.x)} offset 0,0.7", f"set xrange [{x_range(picture)}]",
-             "set logscale x\nset format x '%.0s%c'" if picture.log_x else
-             f"set xtics {10 if picture.name == 'history' else 1}"]
+    lines = [f"set grid x y linecolor rgb {quoted(NEUTRAL)} linewidth 0.4 dashtype 3", "set tics nomirror out",
+             "set border 3", f"set xlabel {quoted(picture.x)} offset 0,0.7", f"set xrange [{x_range(picture)}]"]
+    lines += [f"set xtics {picture.step}"] if picture.step else ["set logscale x", "set format x '%.0s%c'"]
     if picture.rows:
         places = ", ".join(f"{quoted(name)} {i}" for i, name in enumerate(picture.rows, 1))
-        lines += [f"set ytics ({places})", f"set yrange [{len(picture.rows) + 0.5}:0.5]"]
+        lines += [f"set ytics ({places})", f"set yrange [{len(picture.rows) + 0.5}:0.5]", "set xtics 100"]
     else:
         lines += ["set logscale y", "set format y '%.0s%c'", f"set ylabel {quoted(picture.y)}"]
     return lines
@@ -96,14 +98,18 @@ def script(picture):
     """The picture's script."""
     height, bottom = heights(picture)
     font = f"font 'sans-serif,{FONT}'"
-    lines = [f"set label 1 {quoted(picture.title)} at screen 0.5, screen {1 - HEAD / 2 / height:.4f} center font ',{TITLE_FONT}'",
+    lines = [f"set label 1 {quoted(picture.title)} at screen 0.5, screen {1 - HEAD / 2 / height:.4f} center "
+             f"font ',{TITLE_FONT}'",
              f"set tmargin at screen {1 - HEAD / height:.4f}", f"set bmargin at screen {bottom / height:.4f}",
-             "set rmargin 2", f"set key at screen 0.08, screen 0.01 left bottom vertical maxcols 1 Left reverse samplen 3 font ',{SMALL_FONT}'",
+             "set rmargin 2",
+             "set key at screen 0.08, screen 0.01 left bottom vertical maxcols 1 Left reverse samplen 3 "
+             f"font ',{SMALL_FONT}'",
              f"set tics font ',{SMALL_FONT}'", *axes(picture),
-             f"set terminal svg noenhanced size {WIDTH},{height} dynamic {font}", f"set output {quoted(picture.name + '.svg')}",
+             f"set terminal svg noenhanced size {WIDTH},{height} dynamic {font}",
+             f"set output {quoted(picture.name + '.svg')}",
              f"plot {plots(picture)}",
-             f"set terminal pngcairo noenhanced size {WIDTH * PNG_SCALE},{height * PNG_SCALE} fontscale {PNG_FONT_SCALE} "
-             f"linewidth {PNG_SCALE} pointscale {PNG_SCALE} {font}",
+             f"set terminal pngcairo noenhanced size {WIDTH * PNG_SCALE},{height * PNG_SCALE} "
+             f"fontscale {PNG_FONT_SCALE} linewidth {PNG_SCALE} pointscale {PNG_SCALE} {font}",
              f"set output {quoted(picture.name + '.png')}", "replot", "set output"]
     return "\n".join(lines) + "\n"
 
@@ -111,8 +117,8 @@ def script(picture):
 def themed(svg, picture):
     """gnuplot's SVG with the colours of the text around it, a name for those who do not see it, and ids of its own."""
     svg = re.sub(r"<\?xml.*?\?>\s*|<!DOCTYPE.*?>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<title>.*?</title>\s*<desc>.*?</desc>", f"<title>{picture.title}</title>\n<desc>{picture.caption}</desc>",
-                 svg, flags=re.DOTALL)
+    words = f"<title>{escape(picture.title)}</title>\n<desc>{escape(picture.caption)}</desc>"
+    svg = re.sub(r"<title>.*?</title>\s*<desc>.*?</desc>", lambda _: words, svg, flags=re.DOTALL)
     svg = svg.replace("<svg ", '<svg role="img" ', 1).replace(THIN, THICK)
     svg = re.sub(r"(\bid=['\"]|xlink:href=['\"]#|url\(['\"]?#)", rf"\1{picture.name}-", svg)
     return re.sub(r"(['\"])(black|rgb\(\s*0,\s*0,\s*0\))\1", r"\1currentColor\1", svg)
@@ -126,7 +132,8 @@ def draw(picture, folder):
     done = subprocess.run([gnuplot, f"{picture.name}.gnuplot"], cwd=folder, capture_output=True, text=True)
     file = folder / f"{picture.name}.svg"
     if done.returncode != 0 or not file.exists():
-        raise UsageError(f"gnuplot could not draw {file.with_suffix('.gnuplot')}: {done.stderr.strip() or 'no file came'}")
+        raise UsageError(f"gnuplot could not draw {file.with_suffix('.gnuplot')}: "
+                         f"{done.stderr.strip() or 'no file came'}")
     svg = themed(file.read_text(encoding="utf-8"), picture)
     file.write_text(re.sub(r"(<svg[^>]*>)", rf"\1{ALONE}", svg, count=1), encoding="utf-8")
     return svg

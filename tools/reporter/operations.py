@@ -48,18 +48,18 @@ OPERATIONS = (
     Operation("appel1: TRAP, PROT1, UNPROT", "vmpup.appel1", "appel1", "appel1"),
     Operation("appel2: PROTN, then TRAP, UNPROT", "vmpup.appel2", "appel2", "appel2"),
     Operation("TRAP alone, 100 pages in turn", "vmpup.trap", "", ""),
-    *(_same(f"PROTN: forbid {_several(n, 'page')} in a row", f"protn.contig.{n}", "PROTN, 100 pages" if n == 100 else "")
+    *(_same(f"PROTN: forbid {_several(n, 'page')} in a row", f"protn.contig.{n}", "PROTN, 100" if n == 100 else "")
       for n in (1, 16, 100, 1024)),
     _same("PROTN: forbid 2 MiB at once", "protn.2m"),
     *(_same(f"PROTN: {n:,} pages here and there, each", f"protn.scattered.{n}", "PROTN, scattered" if n == 100 else "")
       for n in (16, 100, 1024)),
     _same("a set of 100 pages forbidden and allowed", "set.100"),
     *(_same(f"DIRTY: {pages:,} pages, {percent} % written", f"dirty.{pages}.{percent}",
-            "DIRTY, 16,384 pages" if (pages, percent) == (16384, 1) else "")
+            "DIRTY, 16,384" if (pages, percent) == (16384, 1) else "")
       for pages in (1024, 16384) for percent in (1, 10, 100)),
     _same("first write to a tracked page, beyond a write", "dirty.write"),
     _same("MAP2: a second address for a page", "map2.1"),
-    _same("MAP2: for 100 pages, each", "map2.100", "MAP2, of 100"),
+    _same("MAP2: for 100 pages, each", "map2.100", "MAP2"),
     *(Operation(f"{'PROT1' if pages == 1 else f'PROTN of {pages:,} pages'}, {_several(cpus, 'CPU')} in use",
                 f"shootdown.{cpus}.{pages}", "", "") for cpus in CPUS for pages in (1, 100, 1024)),
     *(Operation(f"UNPROT, {_several(cpus, 'CPU')} in use", f"raise.{cpus}", "", "") for cpus in CPUS),

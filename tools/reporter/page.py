@@ -5,21 +5,22 @@ from html import escape
 from pathlib import Path
 
 from .findings import cards, sentences
-from .tables import all_tables, conditions, failures
+from .tables import RATIOS, all_tables, conditions, failures
 
 STYLE = Path(__file__).with_name("page.css")
-RATIO_HEADS = ("Linux / Trapline", "Trapline ahead")  # columns that stand out
+LEAD = ("Engine", "CPU model", "Linux", "Made")  # conditions that are named at the top
 
 HOW = (
-    "The same operations are timed on both systems, in the same emulator or on the same machine, by the CPU's time-stamp "
-    "counter. The cost of reading it is taken off. A figure is the median of its rounds.",
-    "Trapline's programs run in a guest of the hypervisor. It forbids a page by the hypervisor's page tables (EPT), by the "
-    "guest's own, or by protection keys.",
+    "The same operations are timed on both systems, in the same emulator or on the same machine, by the CPU's "
+    "time-stamp counter. The cost of reading it is taken off. A figure is the median of its rounds.",
+    "Trapline's programs run in a guest of the hypervisor. It forbids a page by the hypervisor's page tables (EPT), by "
+    "the guest's own, or by protection keys.",
     "Linux's programs use each way that Linux has: mprotect and SIGSEGV, userfaultfd with write protection and SIGBUS, "
     "protection keys, soft-dirty bits, PAGEMAP_SCAN, memfd. The comparison is with the lowest of them.",
-    "Exits, flushes and IPIs are counted by Trapline's hypervisor in rounds that are not timed; on Linux nothing counts them.",
-    "appel1 and appel2 are the programs of Appel and Li, “Virtual Memory Primitives for User Programs” (ASPLOS 1991): 100 pages "
-    "in a random order, one protected and one opened at each fault, or all protected by one call.",
+    "Exits, flushes and IPIs are counted by Trapline's hypervisor in rounds that are not timed; on Linux nothing counts "
+    "them.",
+    "appel1 and appel2 are the programs of Appel and Li, “Virtual Memory Primitives for User Programs” (ASPLOS 1991): "
+    "100 pages in a random order, one protected and one opened at each fault, or all protected by one call.",
 )
 
 
@@ -39,12 +40,14 @@ def table_html(table):
     heads = "".join(f'<th scope="col">{marked(head)}</th>' for head in table.heads)
     rows = []
     for row in table.rows:
-        cells = "".join(f'<td class="good">{marked(cell)}</td>' if head in RATIO_HEADS else f"<td>{marked(cell)}</td>"
+        cells = "".join(f'<td class="good">{marked(cell)}</td>' if head in RATIOS else f"<td>{marked(cell)}</td>"
                         for head, cell in zip(table.heads[1:], row[1:]))
         rows.append(f'<tr><th scope="row">{marked(row[0])}</th>{cells}</tr>')
+    body = "\n".join(rows)
     note = f'\n<p class="note">{marked(table.note)}</p>' if table.note else ""
-    return (f'<h3 id="{name}">{escape(table.title)}</h3>\n<div class="wide" role="region" tabindex="0" aria-labelledby="{name}">'
-            f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n" + "\n".join(rows) + f"\n</tbody>\n</table></div>{note}")
+    return (f'<h3 id="{name}">{escape(table.title)}</h3>\n'
+            f'<div class="wide" role="region" tabindex="0" aria-labelledby="{name}"><table>\n'
+            f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>{note}")
 
 
 def picture_html(picture, svg):
@@ -78,18 +81,32 @@ def conditions_html(results):
     return f"<dl>{listed}</dl>" + (f"\n<h3>Failed runs</h3>\n<ul>{failed}</ul>" if failed else "")
 
 
+def pictures_html(drawn, absent):
+    """The pictures' section: empty when none were wanted."""
+    figures = "".join(picture_html(picture, svg) for picture, svg in drawn)
+    parts = [f'<div class="pictures">{figures}</div>'] if drawn else []
+    if absent:
+        parts.append(f'<p class="note">Not drawn, for want of figures: {escape(", ".join(absent))}.</p>')
+    return "\n".join(parts)
+
+
+def section_html(title, text):
+    """A section under its title."""
+    name = anchor(title)
+    return f'<section aria-labelledby="{name}">\n<h2 id="{name}">{title}</h2>\n{text}\n</section>'
+
+
 def page(results, drawn, absent):
     """The page. drawn: [(picture, SVG)]; absent: names of pictures without data."""
-    tables = "\n".join(table_html(table) for table in all_tables(results))
-    pictures = f'<div class="pictures">{"".join(picture_html(picture, svg) for picture, svg in drawn)}</div>' if drawn else ""
-    if absent:
-        pictures += f'\n<p class="note">Not drawn, for want of figures: {escape(", ".join(absent))}.</p>'
-    sections = {"Findings": findings_html(results), "Pictures": pictures, "Tables": tables or "<p>No run has figures.</p>",
-                "Conditions": conditions_html(results), "How it was measured": "".join(f"<p>{escape(text)}</p>" for text in HOW)}
+    sections = {"Findings": findings_html(results),
+                "Pictures": pictures_html(drawn, absent),
+                "Tables": "\n".join(map(table_html, all_tables(results))),
+                "Conditions": conditions_html(results),
+                "How it was measured": "".join(f"<p>{escape(text)}</p>" for text in HOW)}
     sections = {title: text for title, text in sections.items() if text}
     links = "".join(f'<li><a href="#{anchor(title)}">{title}</a></li>' for title in sections)
-    body = "\n".join(f'<section aria-labelledby="{anchor(title)}">\n<h2 id="{anchor(title)}">{title}</h2>\n{text}\n</section>'
-                     for title, text in sections.items())
+    body = "\n".join(section_html(title, text) for title, text in sections.items())
+    when = escape("; ".join(conditions(results)[name] for name in LEAD if name in conditions(results)))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -103,6 +120,7 @@ def page(results, drawn, absent):
 <header>
 <h1>Trapline beside Linux</h1>
 <p class="lead">What a program pays for the virtual-memory primitives TRAP, PROT1, PROTN, UNPROT, DIRTY and MAP2.</p>
+<p class="note">{when}</p>
 <nav aria-label="Sections"><ul>{links}</ul></nav>
 </header>
 <main>

@@ -14,8 +14,8 @@ TICKS = "tsc"
 BENCH = "bench"
 EMULATED = "bochs"
 HARDWARE = {"native": "hardware", "bare": "hardware"}  # Linux and Trapline on a real CPU are one machine
-TEXTS, NUMBERS = ("name", "mode", "unit", "per"), ("median",)
 EVENTS = ("exits", "flushes", "ipis")
+TEXTS, NUMBERS = ("name", "mode", "unit", "per"), ("median", *EVENTS)  # of a row
 
 
 @dataclass(frozen=True, order=True)
@@ -75,15 +75,13 @@ class Results:
     made: datetime
     runs: list = field(default_factory=list)
 
-    def machines(self, systems=()):
-        """The machines of runs that came to a good end, those of both systems first, and then by size. systems: only
-        those with runs of each of these."""
+    def machines(self):
+        """The machines of runs that came to a good end, those of both systems first, and then by size."""
         have = {}
         for run in self.runs:
             if run.ok:
                 have.setdefault(run.machine, set()).add(run.system)
-        found = [machine for machine in have if have[machine] >= set(systems)]
-        return sorted(found, key=lambda machine: (-len(have[machine]), machine.disable, machine.cpus, machine))
+        return sorted(have, key=lambda machine: (-len(have[machine]), machine.disable, machine.cpus, machine))
 
     def chosen(self, machine, system):
         """The good runs of a system on a machine. What Trapline leaves unused does not change Linux."""
@@ -107,7 +105,7 @@ def wrong_row(row):
     for name in TEXTS:
         if not isinstance(row.get(name), str):
             return f"{name} is no text"
-    for name in (*NUMBERS, *EVENTS):
+    for name in NUMBERS:
         value = row.get(name)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             return f"{name} is no number"

@@ -38,7 +38,7 @@ class Picture:
     series: list
     rows: list = field(default_factory=list)  # names of the places 1, 2, ... along y; empty: a scale of numbers
     lines: bool = True   # whether points are joined
-    log_x: bool = True
+    step: int = 0        # from mark to mark along x; 0: a log scale
 
 
 def _line(style, what, points, dash=1):
@@ -107,9 +107,9 @@ def shootdown_picture(found):
             for mode in _modes(bench.linux, names):
                 series += _line(mode, what, zip(CPUS, _medians(bench.linux, names, mode)), dash)
         return series if any(len(one.points) > 1 for one in series) else []
-    return Picture("shootdown", "A page forbidden on several CPUs", "One call, while the program runs on so many CPUs: "
-                   "all of them have to forget the page before it returns.", "CPUs that the program runs on",
-                   "ticks for a call", _first(found, make), log_x=False)
+    return Picture("shootdown", "A page forbidden on several CPUs",
+                   "One call, while the program runs on so many CPUs: all of them have to forget the page before it "
+                   "returns.", "CPUs that the program runs on", "ticks for a call", _first(found, make), step=1)
 
 
 def dirty_picture(found):
@@ -121,9 +121,9 @@ def dirty_picture(found):
                 names = [f"dirty.sweep.{pages}.{percent}" for pages in DIRTY_PAGES]
                 series += _line(style, f"{percent} %", zip(DIRTY_PAGES, _medians(system, names)), dash)
         return series
-    return Picture("dirty", "DIRTY by the size of the region", "One call that tells which pages were written, and begins "
-                   "anew, with so much of the region written.", "pages in the region", "ticks for a call",
-                   _first(found, make))
+    return Picture("dirty", "DIRTY by the size of the region",
+                   "One call that tells which pages were written, and begins anew, with so much of the region written.",
+                   "pages in the region", "ticks for a call", _first(found, make))
 
 
 def history_picture(found, year, memory):
@@ -144,12 +144,12 @@ def history_picture(found, year, memory):
         now += _line("mprotect", "", [(year, quotient(lowest, linux_unit), "")])
         now += _line(LINUX_BEST, "", [(year, quotient(one.linux and one.linux.median, linux_unit), "")])
         break
-    caption = ("A fault, a page forbidden and a page allowed, in ADD instructions of the same machine: 1991 from Appel and "
-               "Li's table 1, now from these runs.")
+    caption = ("A fault, a page forbidden and a page allowed, in ADD instructions of the same machine: 1991 from Appel "
+               "and Li's table 1, now from these runs.")
     if any(not one.sure for one in past):
         caption += " Hollow grey points are quoted from memory, in cycles taken as ADDs."
     return Picture("history", "appel1 over the years", caption, "year", "ADDs", series + now if now else [],
-                   lines=False, log_x=False)
+                   lines=False, step=10)
 
 
 def all_pictures(results, memory=False):

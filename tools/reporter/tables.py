@@ -8,6 +8,10 @@ from .operations import MECHANISMS, MPROTECT, ONLY_TRAPLINE
 from .results import TICKS
 from .workloads import LESS, MODES, WORKLOADS, lines
 
+EVENTS_HEAD = "exits / flushes / IPIs"
+RATIO, AHEAD = "Linux / Trapline", "Trapline ahead"
+RATIOS = (RATIO, AHEAD)
+
 
 @dataclass
 class Table:
@@ -49,7 +53,7 @@ def mprotect_cell(figures):
 def operations_table(bench):
     """What each operation costs on one machine."""
     heads = ["operation", "per", *(f"Trapline, {name}" for name in MECHANISMS.values()), "Linux, mprotect + SIGSEGV",
-             "Linux's best", "Linux / Trapline", "exits/flushes/IPIs", "limit"]
+             "Linux's best", RATIO, EVENTS_HEAD, "limit"]
     for name, _ in bench.others:
         heads += [f"{name}: best", "/ Trapline"]
     rows = []
@@ -57,13 +61,15 @@ def operations_table(bench):
         ratio = f"{show_ratio(found.ratio)} ({found.mechanism})" if found.ratio else MISSING
         row = [named(found.operation.text, found.operation.row), found.per,
                *(median(found.trapline.get(mechanism)) for mechanism in MECHANISMS),
-               mprotect_cell(found.mprotect), with_mode(found.linux), ratio, show_events(found.best), median(found.limit)]
+               mprotect_cell(found.mprotect), with_mode(found.linux), ratio, show_events(found.best),
+               median(found.limit)]
         for figure in found.others:
             row += [with_mode(figure), show_ratio(found.ratio_to(figure))]
         rows.append(row)
     note = ("Medians in ticks. Linux's best is the lowest of its modes, which is named; own area: the page is an area "
-            "(VMA) of its own. The ratio is Linux's best by Trapline's best, whose mode is in brackets and whose exits, "
-            "flushes and IPIs for one operation follow. The limit is the bare fault in the guest, with nothing else.")
+            "(VMA) of its own. The ratio is Linux's best by Trapline's best, whose mode is in brackets and whose "
+            "exits, flushes and IPIs for one operation follow. The limit is the bare fault in the guest, with nothing "
+            "else.")
     if bench.linux_name != "Linux":
         note += f" {bench.linux_name}, where nothing else is said."
     return Table(f"Operations: {bench.machine}", heads, rows, note)
@@ -75,20 +81,20 @@ def only_trapline_table(bench):
     for text, row in ONLY_TRAPLINE.items():
         rows += [[named(text, row), figure.mode, figure.per, show(figure.median), show_events(figure)]
                  for figure in bench.trapline.all(row) if figure.unit == TICKS]
-    return Table(f"Only on Trapline: {bench.machine}", ["operation", "mode", "per", "ticks", "exits/flushes/IPIs"], rows)
+    return Table(f"Only on Trapline: {bench.machine}", ["operation", "mode", "per", "ticks", EVENTS_HEAD], rows)
 
 
 def workloads_table(machine, found):
     """The workloads' main figures."""
-    heads = ["workload", "better", "unit", *(f"{system.capitalize()}, {mode}" for system in MODES for mode in MODES[system]),
-             "Trapline ahead"]
+    columns = [(system, mode) for system in MODES for mode in MODES[system]]
+    heads = ["workload", "better", "unit", *(f"{system.capitalize()}, {mode}" for system, mode in columns), AHEAD]
     rows = []
     for line in found:
         name = f"{WORKLOADS[line.workload][0]}{f' ({line.variant})' if line.variant else ''}: {line.headline.text}"
         units = {figure.unit for figure in line.figures.values()}
         unit = "ticks" if units == {TICKS} else ", ".join(sorted(units))
         rows.append([named(name, line.headline.row), "lower" if line.headline.better == LESS else "higher", unit,
-                     *(median(line.figures.get((system, mode))) for system in MODES for mode in MODES[system]),
+                     *(median(line.figures.get(column)) for column in columns),
                      show_ratio(line.ratio)])
     note = ("baseline is the same job without the primitives. The last column is how many times as good the better "
             "mechanism of Trapline is as the better one of Linux.")
@@ -124,7 +130,8 @@ def conditions(results):
 def tick(engine):
     """What a tick is."""
     if engine == "bochs":
-        return "in Bochs one instruction, whatever it is: caches, TLB misses and what an exit costs a CPU are not in it"
+        return ("in Bochs one instruction, whatever it is: caches, TLB misses and what an exit costs a CPU are not in "
+                "it")
     return f"{'under KVM' if engine == 'kvm' else 'on hardware'} one count of the CPU's time-stamp counter"
 
 
