@@ -265,11 +265,11 @@ class FileTest(ReportTest):
     def test_bad_files(self):
         """What is wrong is said in a line, with its place."""
         rows = [row("a", "b", 1), row("a", "b", None)]
-        for change, message in (({"schema": 3}, "schema 1 or 2"), ({"runs": None}, "schema 1 or 2"),
-                                ({"made": "now"}, "no time"), ({"runs": [7]}, "run 1: it is no object"),
-                                ({"runs": [{**LINUX, "system": "other"}]}, "run 1: the system"),
+        for change, message in (({"schema": 3}, "schema 1 or 2"), ({"runs": None}, "no runs"),
+                                ({"made": "now"}, "no time"), ({"runs": [7]}, "run 1 has no rows"),
+                                ({"runs": [{**LINUX, "system": "other"}]}, "run 1: system"),
                                 ({"runs": [LINUX, {**LINUX, "cpus": "1"}]}, "run 2: cpus"),
-                                ({"runs": [{**LINUX, "rows": rows}]}, "row 2: median"),
+                                ({"runs": [{**LINUX, "rows": rows}]}, "row 2: min"),
                                 ({"runs": [{**LINUX, "rows": [row("a", 1, 1)]}]}, "row 1: mode")):
             with self.assertRaisesRegex(UsageError, message):
                 self.read(**change)
@@ -278,6 +278,13 @@ class FileTest(ReportTest):
             done = self.report(self.path / name)
             self.assertEqual(done.returncode, 1)
             self.assertRegex(done.stderr, r"^report: .*\n$")
+
+    def test_below_zero(self):
+        """What is saved, in percent, may be below zero; ticks may not."""
+        less = run("trapline", [row("checkpoint.overhead", "pt", -1.5, unit="percent")], guest="checkpoint")
+        self.assertEqual(self.line(all_tables(self.read(less))[0], "checkpoint.overhead")["Trapline, pt"], "-1.5")
+        with self.assertRaisesRegex(UsageError, "row 1: min is no number from 0 on"):
+            self.read(run("trapline", [row("prot1", "pt", -1.5)]))
 
     def test_command(self):
         """The tool writes table.md and report.html beside the file and prints the table."""

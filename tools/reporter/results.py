@@ -1,21 +1,18 @@
-"""Reads a results.json: the runs in it, by the machine that they were made on."""
+"""The runs of a results.json, by the machine that they were made on."""
 
-import json
-import math
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 
 from runner import UsageError
+from runner.results import SYSTEMS, read_with_heading
 
-SINGLE, MANY = 1, 2  # schemas: the one run of tools/run, the runs of tools/bench
-TRAPLINE, LINUX = "trapline", "linux"
-SYSTEMS = (TRAPLINE, LINUX)
-TICKS = "tsc"
+TRAPLINE, LINUX = SYSTEMS
 BENCH = "bench"
-EMULATED = "bochs"
+EMULATOR = "bochs"
 HARDWARE = {"native": "hardware", "bare": "hardware"}  # Linux and Trapline on a real CPU are one machine
+ENGINES = {EMULATOR: "Bochs", "kvm": "KVM", "native": "a host's Linux", "bare": "a bare machine"}
 EVENTS = ("exits", "flushes", "ipis")
-TEXTS, NUMBERS = ("name", "mode", "unit", "per"), ("median", *EVENTS)  # of a row
 
 
 @dataclass(frozen=True, order=True)
@@ -29,7 +26,8 @@ class Machine:
     disable: str  # features of the CPU that Trapline left unused
 
     def __str__(self):
-        words = [self.model, "on hardware" if self.engine == "hardware" else f"in {self.engine.capitalize()}",
+        words = [self.model,
+                 f"in {ENGINES.get(self.engine, self.engine)}" if self.engine not in HARDWARE.values() else "on hardware",
                  f"{self.cpus} CPU" + ("s" if self.cpus > 1 else "")]
         if self.others:
             words.append(f"{self.others} other thread{'s' if self.others > 1 else ''} running")
@@ -46,12 +44,10 @@ class Run:
     engine: str
     engine_version: str
     machine: Machine
-    mem: int
     guest: str
     args: str
     kernel: str
     mitigations: str
-    commit: str
     verdict: str
     reason: str
     rows: list
@@ -98,39 +94,12 @@ def plain(machine):
     return Machine(machine.engine, machine.model, machine.cpus, machine.others, "")
 
 
-def wrong_row(row):
-    """What is wrong with a row; None if nothing is."""
-    if not isinstance(row, dict):
-        return "it is no object"
-    for name in TEXTS:
-        if not isinstance(row.get(name), str):
-            return f"{name} is no text"
-    for name in NUMBERS:
-        value = row.get(name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            return f"{name} is no number"
-    return None
-
-
-def read_run(run, where):
-    """The Run in a JSON object. where: names it in what is wrong."""
-    if not isinstance(run, dict):
-        raise UsageError(f"{where}: it is no object")
-    system = run.get("system", TRAPLINE)
-    if system not in SYSTEMS:
-        raise UsageError(f"{where}: the system is none of {', '.join(SYSTEMS)}")
-    for name, kind in {"engine": str, "model": str, "cpus": int, "guest": str, "verdict": str, "rows": list}.items():
-        if not isinstance(run.get(name), kind):
-            raise UsageError(f"{where}: {name} is missing, or is no {kind.__name__}")
-    for number, row in enumerate(run["rows"], 1):
-        wrong = wrong_row(row)
-        if wrong:
-            raise UsageError(f"{where}: row {number}: {wrong}")
-    machine = Machine(HARDWARE.get(run["engine"], run["engine"]), run["model"], run["cpus"], run.get("others") or 0,
-                      run.get("disable") or "")
-    return Run(system, run["engine"], run.get("engine_version") or "", machine, run.get("mem") or 0, run["guest"],
-               run.get("args") or "", run.get("kernel") or "", run.get("mitigations") or "", run.get("commit") or "",
-               run["verdict"], run.get("reason") or "", run["rows"])
+def read_run(run):
+    """The Run in a run as runner.results has it."""
+    machine = Machine(HARDWARE.get(run["engine"], run["engine"]), run["model"], run["cpus"], run["others"],
+                      run["disable"] or "")
+    return Run(run["system"], run["engine"], run["engine_version"] or "", machine, run["guest"], run["args"] or "",
+               run["kernel"] or "", run["mitigations"] or "", run["verdict"], run["reason"] or "", run["rows"])
 
 
 def read_time(text, where):
@@ -143,19 +112,10 @@ def read_time(text, where):
 
 
 def read_results(path):
-    """The Results in a file of either schema."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        changed = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise UsageError(f"{path}: no JSON: {error}") from None
-    schema = found.get("schema") if isinstance(found, dict) else None
-    if schema == SINGLE:
-        run = read_run(found, str(path))
-        return Results(run.commit, changed, [run])
-    if schema != MANY or not isinstance(found.get("runs"), list):
-        raise UsageError(f"{path}: no results.json of schema {SINGLE} or {MANY}")
-    runs = [read_run(run, f"{path}: run {number}") for number, run in enumerate(found["runs"], 1)]
-    return Results(found.get("commit") or "", read_time(found.get("made"), path), runs)
+    """The Results in a file. What does not say when it was made was made when the file was."""
+    heading, runs = read_with_heading(path)
+    if heading["made"] is None:
+        made = datetime.fromtimestamp(Path(path).stat().st_mtime, timezone.utc)
+    else:
+        made = read_time(heading["made"], path)
+    return Results(heading["commit"] or "", made, [read_run(run) for run in runs])

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from runner.results import TICKS
+
 from .comparison import benches
 from .figures import MISSING, show, show_events, show_ratio
 from .operations import MECHANISMS, MPROTECT, ONLY_TRAPLINE
-from .results import TICKS
+from .results import EMULATOR, ENGINES, HARDWARE
 from .workloads import LESS, MODES, WORKLOADS, lines
 
 EVENTS_HEAD = "exits / flushes / IPIs"
@@ -114,7 +116,7 @@ def all_tables(results):
 def conditions(results):
     """The lines about what was measured, how and on what."""
     runs = [run for run in results.runs if run.ok]
-    engines = sorted({f"{run.engine.capitalize()} {run.engine_version}".strip() for run in runs})
+    engines = sorted({f"{ENGINES.get(run.engine, run.engine)} {run.engine_version}".strip() for run in runs})
     kernels = sorted({run.kernel for run in runs if run.kernel})
     mitigations = sorted({run.mitigations for run in runs if run.mitigations})
     lines_of = {
@@ -129,10 +131,11 @@ def conditions(results):
 
 def tick(engine):
     """What a tick is."""
-    if engine == "bochs":
+    if engine == EMULATOR:
         return ("in Bochs one instruction, whatever it is: caches, TLB misses and what an exit costs a CPU are not in "
                 "it")
-    return f"{'under KVM' if engine == 'kvm' else 'on hardware'} one count of the CPU's time-stamp counter"
+    return "on hardware one count of the CPU's time-stamp counter" if engine in HARDWARE else \
+        f"in {ENGINES.get(engine, engine)} one count of the time-stamp counter, exits to the host included"
 
 
 def failures(results):

@@ -7,7 +7,8 @@ from .figures import Figures, quotient
 from .results import LINUX, TRAPLINE
 
 BASELINE = "baseline"
-CHOICES = (BASELINE, "verify")  # arguments that say how a workload runs, not what it does; mechanism= as well
+# Arguments that say how a workload runs, not what it does: words, and options with a value.
+CHOICES, CHOICE_OPTIONS = (BASELINE, "verify"), ("mechanism=", "nodes=")
 MODES = {TRAPLINE: (BASELINE, "ept", "pt", "key"), LINUX: (BASELINE, "mprotect", "uffd", "pkey")}
 LESS, MORE = "less", "more"
 
@@ -91,7 +92,7 @@ class WorkloadLine:
 
 def variant(args):
     """What of a workload's arguments says what it does."""
-    return " ".join(word for word in args.split() if word not in CHOICES and not word.startswith("mechanism="))
+    return " ".join(word for word in args.split() if word not in CHOICES and not word.startswith(CHOICE_OPTIONS))
 
 
 def lines(results, machine):

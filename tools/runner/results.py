@@ -59,8 +59,8 @@ def commit(root):
     return head.stdout.strip() + ("+" if changed else "")
 
 
-def _number(value):
-    return not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value) and value >= 0
+def _number(value, least=0):
+    return not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value) and value >= least
 
 
 def whole_row(row, where):
@@ -74,8 +74,9 @@ def whole_row(row, where):
             raise UsageError(f"{where}: {key} is no text")
     for key, default in ROW_NUMBERS.items():
         value = row.get(key, row.get("median") if default is None else default)
-        if not _number(value):
-            raise UsageError(f"{where}: {key} is no number from 0 on")
+        figure = default is None and whole["unit"] != TICKS  # what is saved, in percent, may be below 0
+        if not _number(value, -math.inf if figure else 0):
+            raise UsageError(f"{where}: {key} is no number{'' if figure else ' from 0 on'}")
         whole[key] = value
     return whole
 
@@ -97,31 +98,46 @@ def whole_run(run, where):
     return whole
 
 
-def parse_results(text, name):
-    """The runs of a results.json's text. name: of the file, for messages."""
+def _parse(text, name):
+    """The heading and the runs of a results.json's text, as parse_results()."""
     try:
         found = json.loads(text)
     except ValueError as error:
         raise UsageError(f"{name} is no results.json: {error}") from None
     schema = found.get("schema") if isinstance(found, dict) else None
     if schema == OLD_SCHEMA:
-        return [whole_run(found, name)]
+        run = whole_run(found, name)
+        return {"commit": run["commit"], "made": None}, [run]
     if schema != SCHEMA:
         raise UsageError(f"{name} is no results.json of schema {OLD_SCHEMA} or {SCHEMA}")
     if not isinstance(found.get("runs"), list):
         raise UsageError(f"{name} has no runs")
-    return [whole_run(run, f"{name}, run {number}") for number, run in enumerate(found["runs"], 1)]
+    runs = [whole_run(run, f"{name}, run {number}") for number, run in enumerate(found["runs"], 1)]
+    return {key: found.get(key) for key in ("commit", "made")}, runs
 
 
-def read_results(path):
-    """The runs of a results.json."""
+def parse_results(text, name):
+    """The runs of a results.json's text. name: of the file, for messages."""
+    return _parse(text, name)[1]
+
+
+def _read(path):
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path}: it is no text") from None
-    return parse_results(text, str(path))
+
+
+def read_results(path):
+    """The runs of a results.json."""
+    return parse_results(_read(path), str(path))
+
+
+def read_with_heading(path):
+    """The heading of a results.json, {"commit", "made"}, each None where the file does not say; and its runs."""
+    return _parse(_read(path), str(path))
 
 
 def identity(run):
