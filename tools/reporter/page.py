@@ -4,6 +4,7 @@ import re
 from html import escape
 from pathlib import Path
 
+from .figures import MISSING
 from .findings import cards, sentences
 from .tables import RATIOS, all_tables, conditions, failures
 
@@ -17,8 +18,7 @@ HOW = (
     "the guest's own, or by protection keys.",
     "Linux's programs use each way that Linux has: mprotect and SIGSEGV, userfaultfd with write protection and SIGBUS, "
     "protection keys, soft-dirty bits, PAGEMAP_SCAN, memfd. The comparison is with the lowest of them.",
-    "Exits, flushes and IPIs are counted by Trapline's hypervisor in rounds that are not timed; on Linux nothing counts "
-    "them.",
+    "Exits, flushes and IPIs are counted by Trapline's hypervisor in rounds that are not timed; on Linux nothing does.",
     "appel1 and appel2 are the programs of Appel and Li, “Virtual Memory Primitives for User Programs” (ASPLOS 1991): "
     "100 pages in a random order, one protected and one opened at each fault, or all protected by one call.",
 )
@@ -40,7 +40,8 @@ def table_html(table):
     heads = "".join(f'<th scope="col">{marked(head)}</th>' for head in table.heads)
     rows = []
     for row in table.rows:
-        cells = "".join(f'<td class="good">{marked(cell)}</td>' if head in RATIOS else f"<td>{marked(cell)}</td>"
+        cells = "".join(f'<td class="ratio">{marked(cell)}</td>' if head in RATIOS and cell != MISSING else
+                        f"<td>{marked(cell)}</td>"
                         for head, cell in zip(table.heads[1:], row[1:]))
         rows.append(f'<tr><th scope="row">{marked(row[0])}</th>{cells}</tr>')
     body = "\n".join(rows)

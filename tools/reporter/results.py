@@ -26,8 +26,8 @@ class Machine:
     disable: str  # features of the CPU that Trapline left unused
 
     def __str__(self):
-        words = [self.model,
-                 f"in {ENGINES.get(self.engine, self.engine)}" if self.engine not in HARDWARE.values() else "on hardware",
+        real = self.engine in HARDWARE.values()
+        words = [self.model, "on hardware" if real else f"in {ENGINES.get(self.engine, self.engine)}",
                  f"{self.cpus} CPU" + ("s" if self.cpus > 1 else "")]
         if self.others:
             words.append(f"{self.others} other thread{'s' if self.others > 1 else ''} running")
