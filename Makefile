@@ -75,6 +75,9 @@ include guest/guest.mk
 # The same workloads for Linux: $(BUILD)/linux/NAME.
 include guest/linux/linux.mk
 
+# What boots Linux in an emulator to run them there: $(BUILD)/linux/boot.
+include tools/linux/linux.mk
+
 # Guests of the boot tests: tests/boot/NAME/GUEST.c is $(BUILD)/tests/boot/NAME/GUEST.elf.
 TEST_GUEST_C := $(sort $(wildcard tests/boot/*/*.c tests/hostile/*/*.c))
 TEST_GUEST_ELF := $(TEST_GUEST_C:%.c=$(BUILD)/%.elf)

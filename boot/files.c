@@ -50,23 +50,43 @@ static EFI_STATUS read_all(EFI_FILE_HANDLE file, struct file_bytes *bytes)
     return EFI_SUCCESS;
 }
 
-static EFI_STATUS read_open(struct firmware *firmware, EFI_FILE_HANDLE file, const char *path,
-                            bool kept, struct file_bytes *bytes)
+static EFI_STATUS file_size(struct firmware *firmware, EFI_FILE_HANDLE file, const char *path,
+                            uint64_t *size)
 {
     EFI_STATUS status = file->SetPosition(file, END_OF_FILE);
     if (!EFI_ERROR(status))
-        status = file->GetPosition(file, &bytes->size);
+        status = file->GetPosition(file, size);
     if (!EFI_ERROR(status))
         status = file->SetPosition(file, 0);
     if (EFI_ERROR(status))
         return firmware_fail(firmware, status, "%s is not a file (%s)", path,
                              firmware_status(status));
-    if (bytes->size > MAX_FILE)
-        return firmware_fail(firmware, EFI_UNSUPPORTED, "%s is larger than 4 GiB", path);
-    bytes->data = firmware_alloc(firmware, bytes->size > 0 ? bytes->size : 1, FIRMWARE_PAGE, kept);
-    if (bytes->data == NULL)
-        return EFI_OUT_OF_RESOURCES;
-    status = read_all(file, bytes);
+    return EFI_SUCCESS;
+}
+
+/* Open a file for reading and learn its size; on failure it is reported and nothing stays open. */
+static EFI_STATUS open_file(struct firmware *firmware, EFI_FILE_HANDLE volume, const char *path,
+                            EFI_FILE_HANDLE *file, uint64_t *size)
+{
+    CHAR16 wide[CONFIG_PATH_LEN] = {0};
+
+    for (size_t i = 0; i + 1 < CONFIG_PATH_LEN && path[i] != '\0'; i++)
+        wide[i] = (CHAR16)(unsigned char)path[i];
+    EFI_STATUS status = volume->Open(volume, file, wide, EFI_FILE_MODE_READ, 0);
+    if (EFI_ERROR(status))
+        return firmware_fail(firmware, status, "%s cannot be opened (%s)", path,
+                             firmware_status(status));
+    status = file_size(firmware, *file, path, size);
+    if (EFI_ERROR(status))
+        (*file)->Close(*file);
+    return status;
+}
+
+static EFI_STATUS read_open(struct firmware *firmware, EFI_FILE_HANDLE file, const char *path,
+                            struct file_bytes *bytes)
+{
+    EFI_STATUS status = read_all(file, bytes);
+    file->Close(file);
     if (EFI_ERROR(status))
         return firmware_fail(firmware, status, "%s cannot be read (%s)", path,
                              firmware_status(status));
@@ -76,17 +96,38 @@ static EFI_STATUS read_open(struct firmware *firmware, EFI_FILE_HANDLE file, con
 EFI_STATUS files_read(struct firmware *firmware, EFI_FILE_HANDLE volume, const char *path,
                       bool kept, struct file_bytes *bytes)
 {
-    CHAR16 wide[CONFIG_PATH_LEN] = {0};
     EFI_FILE_HANDLE file = NULL;
 
     *bytes = (struct file_bytes){0};
-    for (size_t i = 0; i + 1 < CONFIG_PATH_LEN && path[i] != '\0'; i++)
-        wide[i] = (CHAR16)(unsigned char)path[i];
-    EFI_STATUS status = volume->Open(volume, &file, wide, EFI_FILE_MODE_READ, 0);
+    EFI_STATUS status = open_file(firmware, volume, path, &file, &bytes->size);
     if (EFI_ERROR(status))
-        return firmware_fail(firmware, status, "%s cannot be opened (%s)", path,
-                             firmware_status(status));
-    status = read_open(firmware, file, path, kept, bytes);
-    file->Close(file);
-    return status;
+        return status;
+    if (bytes->size > MAX_FILE) {
+        file->Close(file);
+        return firmware_fail(firmware, EFI_UNSUPPORTED, "%s is larger than 4 GiB", path);
+    }
+    bytes->data = firmware_alloc(firmware, bytes->size > 0 ? bytes->size : 1, FIRMWARE_PAGE, kept);
+    if (bytes->data == NULL) {
+        file->Close(file);
+        return EFI_OUT_OF_RESOURCES;
+    }
+    return read_open(firmware, file, path, bytes);
+}
+
+EFI_STATUS files_read_into(struct firmware *firmware, EFI_FILE_HANDLE volume, const char *path,
+                           void *room, uint64_t room_size, uint64_t *size)
+{
+    EFI_FILE_HANDLE file = NULL;
+
+    EFI_STATUS status = open_file(firmware, volume, path, &file, size);
+    if (EFI_ERROR(status))
+        return status;
+    if (*size > room_size) {
+        file->Close(file);
+        return firmware_fail(firmware, EFI_BAD_BUFFER_SIZE,
+                             "%s has %llu bytes; there is room for %llu", path,
+                             (unsigned long long)*size, (unsigned long long)room_size);
+    }
+    struct file_bytes bytes = {.data = room, .size = *size};
+    return read_open(firmware, file, path, &bytes);
 }

@@ -19,4 +19,11 @@ EFI_STATUS files_open(struct firmware *firmware, EFI_FILE_HANDLE *volume);
 EFI_STATUS files_read(struct firmware *firmware, EFI_FILE_HANDLE volume, const char *path,
                       bool kept, struct file_bytes *file);
 
+/*
+ * The same into memory that is there: room_size bytes at room. *size gets the file's size; a larger
+ * file than there is room for is a failure.
+ */
+EFI_STATUS files_read_into(struct firmware *firmware, EFI_FILE_HANDLE volume, const char *path,
+                           void *room, uint64_t room_size, uint64_t *size);
+
 #endif

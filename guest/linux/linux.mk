@@ -1,5 +1,6 @@
 # Workloads as programs of Linux, with the home of guest/linux under them: $(BUILD)/linux/NAME, and
-# with sanitizers $(BUILD)/linux/asan/NAME (ASan and UBSan) and $(BUILD)/linux/tsan/NAME.
+# with sanitizers $(BUILD)/linux/asan/NAME (ASan and UBSan) and $(BUILD)/linux/tsan/NAME. And
+# $(BUILD)/linux/static/NAME, linked statically, for a Linux that has no libraries.
 #
 # Those of guest/workloads are taken, and those guests of tests/boot, that include
 # <trapline/portable.h>; and the programs of tests/linux.
@@ -8,6 +9,7 @@
 LINUX_CFLAGS := -std=c11 -O2 -g $(COMMON_WARN) -Iguest/linux/include -Iguest/include -I. -pthread \
 	-fno-omit-frame-pointer -MMD -MP
 LINUX_VARIANTS := plain asan tsan
+LINUX_FLAGS_static := -static
 # What the compiler thinks uninitialized in instrumented code is often not; the plain build has that warning.
 LINUX_FLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=all -Wno-maybe-uninitialized
 LINUX_FLAGS_tsan := -fsanitize=thread -Wno-maybe-uninitialized
@@ -27,8 +29,9 @@ linux_folder = $(BUILD)/linux$(if $(filter plain,$1),,/$1)
 LINUX_PROGRAMS := $(foreach variant,$(LINUX_VARIANTS),\
 	$(addprefix $(call linux_folder,$(variant))/,$(LINUX_NAMES) $(LINUX_TESTS)))
 
-.PHONY: linux
+.PHONY: linux linux-static
 linux: $(LINUX_PROGRAMS)
+linux-static: $(LINUX_NAMES:%=$(BUILD)/linux/static/%)
 
 # $(call linux_variant,VARIANT)
 define linux_variant
@@ -42,7 +45,7 @@ $(BUILD)/linux/objects/$1/%.o: %.c $(BUILD)/flags/linux-$1
 
 -include $(LINUX_HOME_C:%.c=$(BUILD)/linux/objects/$1/%.d)
 endef
-$(foreach variant,$(LINUX_VARIANTS),$(eval $(call linux_variant,$(variant))))
+$(foreach variant,$(LINUX_VARIANTS) static,$(eval $(call linux_variant,$(variant))))
 
 # $(call linux_program,VARIANT,NAME,FILES)
 define linux_program
@@ -53,5 +56,5 @@ $(call linux_folder,$1)/$2: $(patsubst %.c,$(BUILD)/linux/objects/$1/%.o,$(LINUX
 
 -include $(patsubst %.c,$(BUILD)/linux/objects/$1/%.d,$3)
 endef
-$(foreach variant,$(LINUX_VARIANTS),$(foreach name,$(LINUX_NAMES) $(LINUX_TESTS),\
+$(foreach variant,$(LINUX_VARIANTS) static,$(foreach name,$(LINUX_NAMES) $(LINUX_TESTS),\
 	$(eval $(call linux_program,$(variant),$(name),$(call linux_files,$(name))))))

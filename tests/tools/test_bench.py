@@ -88,7 +88,7 @@ class PlanTest(unittest.TestCase):
             self.assertIn((cpus, "bench", args), ran)
         for workload in WORKLOADS:
             for args in workload.arguments("linux"):
-                self.assertIn((2, workload.name, args), ran)
+                self.assertIn((workload.cpus, workload.name, args), ran)
 
     def test_workloads_differ_between_the_systems_in_nothing_but_the_way(self):
         for workload in WORKLOADS:

@@ -4,7 +4,6 @@ import os
 
 from runner.kernel import find_kernel
 from runner.linux import MITIGATIONS, linux_runs, run_linux
-from runner.results import commit
 
 
 def command(name, args, environment):
@@ -31,4 +30,4 @@ class LinuxSide:
         outcome = run_linux(self._engine, machine, self._kernel, commands, folder, timeout, mitigations, on_line, on_wait,
                             self._build)
         (folder / "console.txt").write_text("\n".join(outcome.transcript.lines) + "\n")
-        return linux_runs(self._engine, machine, outcome, commands, mitigations, commit(self._root))
+        return linux_runs(self._engine, machine, outcome, commands, mitigations, self._root)

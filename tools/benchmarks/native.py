@@ -9,8 +9,7 @@ from pathlib import Path
 
 from runner import UsageError
 from runner.console import parse_row
-from runner.results import RUN, commit
-from runner.trapline import spinning
+from runner.results import RUN, commit, spinning
 
 PROGRAM = "linux/bench"
 CPUINFO = Path("/proc/cpuinfo")

@@ -17,6 +17,11 @@ class Workload:
     guests: int = 1      # at once
     linux_vcpus: int = 0  # where Linux needs more threads
 
+    @property
+    def cpus(self):
+        """Of the machine, on both systems."""
+        return max(self.vcpus, self.guests)
+
     def arguments(self, system):
         """Of each run on the system."""
         runs = [self.args.format(way=way) for way in WAYS[system]]

@@ -10,7 +10,7 @@ _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|[=>])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 # What OVMF says by itself.
-_FIRMWARE = re.compile(r"^(BdsDxe:|BdsDxe|UEFI |Press |>>|Booting|error: )")
+FIRMWARE = re.compile(r"^(BdsDxe:|BdsDxe|UEFI |Press |>>|Booting|error: )")
 
 # Where there are several guests, each of their lines has the guest's name before it.
 _ROW = re.compile(r"^(?:\[([^\]]+)\] )?@json (.*)")
@@ -76,6 +76,8 @@ def _clean(text):
 class Transcript:
     """Everything the console said, and the verdict in it."""
 
+    system = "Trapline"
+
     def __init__(self):
         self.lines = []
         self.rows = []
@@ -87,7 +89,7 @@ class Transcript:
     def add(self, line):
         """Take a line. Returns the text for the human reader, None for none."""
         if not self.started:
-            if not line.strip() or _FIRMWARE.match(line):
+            if not line.strip() or FIRMWARE.match(line):
                 return None
             self.started = True
         self.lines.append(line)

@@ -56,6 +56,13 @@ def make_run_folder(runs):
         return folder
 
 
+def link_latest(name, folder):
+    """Make the path name, a link, that of the folder of a run in runs/ beside it."""
+    temporary = name.with_name(f"{name.name}.{os.getpid()}")
+    temporary.symlink_to(Path("runs", folder.name))
+    os.replace(temporary, name)
+
+
 def _in_use(folder):
     try:
         os.kill(int((folder / "pid").read_text()), 0)
@@ -103,28 +110,28 @@ def _linger(process, reader, transcript, deadline, on_line, after):
 
 def _timeout_reason(transcript, timeout):
     if not transcript.started:
-        return f"no sign of Trapline within {timeout} s: the firmware did not start it"
+        return f"no sign of {transcript.system} within {timeout} s: the firmware did not start it"
     return f"no end within {timeout} s (TIMEOUT); the console's last line: {transcript.lines[-1]}"
 
 
 def run_machine(engine, machine, files, folder, timeout, power_off, on_line, on_wait,
-                after=None):
+                after=None, transcript=None):
     """Boot the machine from a volume with these files and follow it to its end.
 
     files: see write_image(). folder: an empty folder for this run. timeout: seconds. power_off:
     whether the configuration says that the machine switches itself off. on_line(text): called for
     each console line meant for people. on_wait(started): called while nothing comes. after: a compiled
     regular expression; a machine that stays on after its verdict is followed until a later line
-    matches, or the deadline.
+    matches, or the deadline. transcript: what judges the console, by itself a Transcript.
     """
     with attached(machine.disk, folder):
-        return _run(engine, machine, files, folder, timeout, power_off, on_line, on_wait, after)
+        return _run(engine, machine, files, folder, timeout, power_off, on_line, on_wait, after,
+                    transcript or Transcript())
 
 
-def _run(engine, machine, files, folder, timeout, power_off, on_line, on_wait, after):
+def _run(engine, machine, files, folder, timeout, power_off, on_line, on_wait, after, transcript):
     disk = Path(folder, "disk.img")
     write_image(disk, files)
-    transcript = Transcript()
     started = time.monotonic()
     process = engine.start(machine, folder)
     reader = LineReader(Path(folder, "serial.out"))

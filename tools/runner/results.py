@@ -7,6 +7,7 @@ each as guest/common/figures.c prints it. A file of schema 1 is one run of Trapl
 import json
 import math
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ RUN = {
     "mem": 0,                # MiB
     "guest": "bench",        # the program
     "args": "",
+    "environment": "",       # of Linux' program: NAME=value ...
     "disable": "",           # features of the CPU left unused
     "kernel": None,          # of Linux
     "mitigations": None,     # of Linux: "on", "off"
@@ -38,7 +40,7 @@ RUN = {
     "rows": (),
 }
 # Two runs in which these are the same are the same run, made again.
-IDENTITY = ("system", "engine", "model", "cpus", "others", "mem", "guest", "args", "disable", "kernel", "mitigations")
+IDENTITY = ("system", "engine", "model", "cpus", "others", "mem", "guest", "args", "environment", "disable", "kernel", "mitigations")
 SYSTEMS = ("trapline", "linux")
 
 ROW_TEXT = {"name": None, "mode": None, "unit": None, "per": "op"}

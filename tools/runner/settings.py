@@ -17,7 +17,7 @@ DEFAULT_GUEST = "bench"
 DEFAULT_MEM = 512
 DEFAULT_TIMEOUT = 180
 MEM_MIN = 64
-KVM_MODEL = "host"
+DEFAULT_MODELS = {"bochs": DEFAULT_MODEL, "kvm": "host", "qemu-novmx": "max"}  # by engine
 VCPUS_MAX = 32
 COPIES_MAX = 64
 REPEAT_MAX = 1000000
@@ -142,7 +142,7 @@ def machine_mem():
 
 def choose_model(engine):
     """The CPU by MODEL, or the engine's usual one."""
-    return os.environ.get("MODEL", "").strip() or (KVM_MODEL if engine.name == "kvm" else DEFAULT_MODEL)
+    return os.environ.get("MODEL", "").strip() or DEFAULT_MODELS[engine.name]
 
 
 def choose_machine(engine):

@@ -1,22 +1,8 @@
 """A run of Trapline, as results.json has it."""
 
-import re
-
 from .machine import run_machine
-from .results import RUN, commit
+from .results import record
 from .volume import volume_files
-
-
-def spinning(args):
-    """How many threads the microbenchmarks' arguments have spin meanwhile."""
-    found = re.search(r"(?:^|\s)others=(\d+)(?:\s|$)", args)
-    return int(found.group(1)) if found else 0
-
-
-def record(engine, machine, root, **more):
-    """A run's record, with what is the same for all systems. more: the other keys of RUN."""
-    return {**RUN, "engine": engine.name, "engine_version": engine.version, "model": machine.model,
-            "cpus": machine.cpus, "mem": machine.mem, "commit": commit(root), **more}
 
 
 def run_trapline(engine, machine, volume, build, root, folder, timeout, on_line, on_wait):
@@ -25,6 +11,5 @@ def run_trapline(engine, machine, volume, build, root, folder, timeout, on_line,
     files = volume_files(build, volume.conf, volume.images)
     outcome = run_machine(engine, machine, files, folder, timeout, volume.on_exit == "shutdown", on_line, on_wait)
     (folder / "console.txt").write_text("\n".join(outcome.transcript.lines) + "\n")
-    return record(engine, machine, root, others=spinning(volume.args), guest=volume.guest, args=volume.args,
-                  disable=volume.disable, verdict=outcome.verdict, reason=outcome.reason,
-                  seconds=round(outcome.seconds, 1), rows=outcome.transcript.rows)
+    return record(engine, machine, root, guest=volume.guest, args=volume.args, disable=volume.disable,
+                  verdict=outcome.verdict, reason=outcome.reason, seconds=round(outcome.seconds, 1), rows=outcome.transcript.rows)
