@@ -295,12 +295,12 @@ class TranscriptTest(unittest.TestCase):
         engine = SimpleNamespace(name="bochs", version="2.7")
         outcome = Outcome("timeout", "no end", 9.0, said)
         runs = linux.linux_runs(engine, Machine("tigerlake", 2, 512), outcome,
-                                ["V=2 a others=1", "path/b", "c"], "off", "abc+")
+                                ["V=2 a others=1", "path/b", "c"], "off", ROOT)
         self.assertEqual([run["verdict"] for run in runs], ["ok", "timeout", "timeout"])
         self.assertEqual([run["guest"] for run in runs], ["a", "b", "c"])
         self.assertEqual([len(run["rows"]) for run in runs], [1, 1, 0])
-        self.assertEqual((runs[0]["others"], runs[0]["args"], runs[0]["kernel"], runs[0]["cpus"]),
-                         (1, "V=2 others=1", "6.1", 2))
+        self.assertEqual((runs[0]["others"], runs[0]["args"], runs[0]["environment"], runs[0]["kernel"], runs[0]["cpus"]),
+                         (1, "others=1", "V=2", "6.1", 2))
 
 
 if __name__ == "__main__":

@@ -61,6 +61,18 @@ def commit(root):
     return head.stdout.strip() + ("+" if changed else "")
 
 
+def spinning(args):
+    """How many threads the microbenchmarks' arguments have spin meanwhile."""
+    found = re.search(r"(?:^|\s)others=(\d+)(?:\s|$)", args)
+    return int(found.group(1)) if found else 0
+
+
+def record(engine, machine, root, **more):
+    """The record of a run in an emulator. root: of the checkout. more: keys of RUN."""
+    return {**RUN, "engine": engine.name, "engine_version": engine.version, "model": machine.model, "cpus": machine.cpus,
+            "mem": machine.mem, "others": spinning(more["args"]), "commit": commit(root), **more}
+
+
 def _number(value, least=0):
     return not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value) and value >= least
 
