@@ -3,7 +3,7 @@
 #   guests                 every workload of guest/workloads, into $(BUILD)/guests/NAME.elf
 #   $(GUEST_ELF)           the one that NAME=name or NAME=path/to/file.c names
 #
-# A workload is guest/workloads/NAME.c, or the folder guest/workloads/NAME with any number of .c files.
+# A workload is guest/workloads/NAME.c, or the folder guest/workloads/NAME with any number of .c and .asm files.
 
 # No PIE and no red zone: a forbidden access is delivered on the stack that it finds. The compiler's
 # own headers only, so that no header of the host is taken by mistake; its limits.h, told that there
@@ -62,13 +62,12 @@ $(GUEST_LIB): $(GUEST_LIB_OBJ) $(BUILD)/flags/guest-lib
 GUEST_LIBS_zpage := $(shell $(CC) -print-file-name=liblz4.a)
 GUEST_HEADERS_zpage := /usr/include/lz4.h
 
-# $(1): name of the workload, $(2): its C files
+# $(1): name of the workload, $(2): its C files, $(3): its objects
 define guest_rule
-$(BUILD)/guests/$(1).elf: $(patsubst guest/%.c,$(BUILD)/guest/%.o,$(2)) $(GUEST_START) $(GUEST_LIB) \
-		guest/runtime/guest.ld $(GUEST_LIBS_$(1))
+$(BUILD)/guests/$(1).elf: $(3) $(GUEST_START) $(GUEST_LIB) guest/runtime/guest.ld $(GUEST_LIBS_$(1))
 	@mkdir -p $$(dir $$@)
 	$$(call say,LD,$$@)
-	$(Q)$(LD) $(GUEST_LDFLAGS) -o $$@ $(GUEST_START) $(patsubst guest/%.c,$(BUILD)/guest/%.o,$(2)) $(GUEST_LIBS_$(1)) $(GUEST_LIB)
+	$(Q)$(LD) $(GUEST_LDFLAGS) -o $$@ $(GUEST_START) $(3) $(GUEST_LIBS_$(1)) $(GUEST_LIB)
 -include $(patsubst guest/%.c,$(BUILD)/guest/%.d,$(2))
 $(if $(GUEST_HEADERS_$(1)),$(call guest_headers_rule,$(1),$(2)))
 endef
@@ -79,7 +78,10 @@ $(BUILD)/guest/headers/$(1)/copied: $(GUEST_HEADERS_$(1))
 	$(Q)mkdir -p $$(@D) && cp $(GUEST_HEADERS_$(1)) $$(@D) && touch $$@
 endef
 guest_files = $(sort $(wildcard guest/workloads/$(1)/*.c guest/workloads/$(1).c))
-$(foreach name,$(GUEST_NAMES),$(eval $(call guest_rule,$(name),$(call guest_files,$(name)))))
+guest_objects = $(patsubst guest/%.c,$(BUILD)/guest/%.o,$(call guest_files,$(1))) \
+	$(patsubst guest/%.asm,$(BUILD)/guest/%.asm.o,$(sort $(wildcard guest/workloads/$(1)/*.asm)))
+$(foreach name,$(GUEST_NAMES),\
+	$(eval $(call guest_rule,$(name),$(call guest_files,$(name)),$(call guest_objects,$(name)))))
 
 ifneq ($(GUEST_OWN_C),)
 # A name of its own, so that it cannot replace one of ours.

@@ -164,3 +164,11 @@ void cpu_set_user_gates(void)
     user_mode = true;
     set_gates();
 }
+
+void cpu_borrow_page_fault_gate(void (*entry)(void))
+{
+    if (entry)
+        set_gate(VECTOR_PF, (uint64_t)entry, 0);
+    else
+        set_gates();
+}

@@ -52,6 +52,13 @@ const char *vcpu_label(void);
 /* From now on page faults go to page_fault.asm, which tells those of regions from the others. */
 void cpu_set_page_fault_gate(void);
 
+/*
+ * Page faults go to an entry of the image, on the stack of the access, until this is called with
+ * NULL, which gives the gate back. cpu_set_page_fault_gate() came before, and trap() and its kin
+ * are not called in between.
+ */
+void cpu_borrow_page_fault_gate(void (*entry)(void));
+
 /* From now on exceptions and interrupts may come from ring 3. */
 void cpu_set_user_gates(void);
 

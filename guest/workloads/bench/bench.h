@@ -37,13 +37,25 @@ struct bench_op {
 };
 
 /*
- * Take the program's arguments: quick, only=NAME,... Prints what is wrong and returns false when
- * they are not understood.
+ * Take the program's arguments: quick, only=NAME,..., others=N. Prints what is wrong and returns
+ * false when they are not understood.
  */
 bool bench_arguments(int argc, char **argv);
 
-/* Is this row asked for? */
+/* How many other vCPUs are to run in the guest meanwhile, less than vcpu_count(). */
+unsigned bench_others(void);
+
+/* Is this row asked for: by its name, a family's that it belongs to, or by no only=? */
 bool bench_wanted(const char *name);
+
+/*
+ * The same of a row that comes only when it is named: only= has its name, or that of a family at
+ * least as narrow as family, "protn.sweep" for example; "protn" does not do.
+ */
+bool bench_named(const char *family, const char *name);
+
+/* A name made as by printf(). It is kept, as rows refer to it. */
+const char *bench_name(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Measure what the clock and an empty function cost; comes first. */
 void bench_calibrate(void);
@@ -102,6 +114,9 @@ void bench_view(void);
 void bench_space(void);
 void bench_regions(void);
 void bench_user(void);
+void bench_sweep(void);
+void bench_dirty_sweep(void);
+void bench_limit(void);
 void bench_smp(void);
 
 #endif

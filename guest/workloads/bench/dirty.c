@@ -2,8 +2,7 @@
 #include "guest/workloads/bench/bench.h"
 
 enum {
-    PAGES_MAX = 16384,
-    BUFFER_PAGES = PAGES_MAX * sizeof(void *) / PAGE,
+    PAGES_MAX = 16384, /* but for the sweep */
     WRITE_PAGES = 1024,
     WRITE_ROUNDS = 5000,
 };
@@ -18,8 +17,47 @@ struct dirty_run {
     size_t left;
 };
 
-static uint32_t order[PAGES_MAX];
-static void **buffer;
+/* For the largest region that is measured: its pages, and an element a page of each array. */
+static struct {
+    size_t pages;
+    char *region;
+    uint32_t *order; /* in which pages are written */
+    void **buffer;
+    unsigned char *expected;
+} memory;
+
+static size_t pages_of(size_t bytes)
+{
+    return (bytes + PAGE - 1) / PAGE;
+}
+
+static void give_back(void *start, size_t bytes)
+{
+    if (start)
+        pages_free(start, pages_of(bytes));
+}
+
+static void close_memory(void)
+{
+    give_back(memory.region, memory.pages * PAGE);
+    give_back(memory.order, memory.pages * sizeof(*memory.order));
+    give_back(memory.buffer, memory.pages * sizeof(*memory.buffer));
+    give_back(memory.expected, memory.pages);
+}
+
+/* Take the memory for pages pages; false, and nothing is taken, when there is too little. */
+static bool open_memory(size_t pages)
+{
+    memory.pages = pages;
+    memory.region = pages_alloc(pages, PAGES_2M);
+    memory.order = pages_alloc(pages_of(pages * sizeof(*memory.order)), 1);
+    memory.buffer = pages_alloc(pages_of(pages * sizeof(*memory.buffer)), 1);
+    memory.expected = pages_alloc(pages_of(pages), 1);
+    if (memory.region && memory.order && memory.buffer && memory.expected)
+        return true;
+    close_memory();
+    return false;
+}
 
 static void write_page(char *page)
 {
@@ -31,7 +69,7 @@ static void write_some(void *ctx)
     struct dirty_run *const run = ctx;
 
     for (size_t i = 0; i < run->written; i++) {
-        write_page(run->region + (size_t)order[run->next] * PAGE);
+        write_page(run->region + (size_t)memory.order[run->next] * PAGE);
         run->next = run->next + 1 == run->pages ? 0 : run->next + 1;
     }
 }
@@ -40,7 +78,7 @@ static void fetch(void *ctx)
 {
     struct dirty_run *const run = ctx;
 
-    run->found = dirty(run->region, run->pages, buffer, PAGES_MAX, &run->left);
+    run->found = dirty(run->region, run->pages, memory.buffer, run->pages, &run->left);
 }
 
 static void check_count(void *ctx)
@@ -54,16 +92,16 @@ static void check_count(void *ctx)
 /* Is the list what the last round wrote, each page once? */
 static bool list_is_right(const struct dirty_run *run)
 {
-    static unsigned char expected[PAGES_MAX];
+    unsigned char *const expected = memory.expected;
     size_t index = run->next;
 
-    memset(expected, 0, sizeof(expected));
+    memset(expected, 0, run->pages);
     for (size_t i = 0; i < run->written; i++) {
         index = (index ? index : run->pages) - 1;
-        expected[order[index]] = 1;
+        expected[memory.order[index]] = 1;
     }
     for (long i = 0; i < run->found; i++) {
-        const size_t page = ((uint64_t)buffer[i] - (uint64_t)run->region) / PAGE;
+        const size_t page = ((uint64_t)memory.buffer[i] - (uint64_t)run->region) / PAGE;
 
         if (page >= run->pages || !expected[page])
             return false;
@@ -72,11 +110,10 @@ static bool list_is_right(const struct dirty_run *run)
     return true;
 }
 
-static void run_fetch(char *region, size_t pages, unsigned percent, const char *name,
-                      unsigned rounds)
+static void run_fetch(size_t pages, unsigned percent, const char *name, unsigned rounds)
 {
     struct dirty_run run = {
-        .name = name, .region = region, .pages = pages, .written = pages * percent / 100};
+        .name = name, .region = memory.region, .pages = pages, .written = pages * percent / 100};
     const struct bench_op op = {.name = name,
                                 .per = "call",
                                 .rounds = rounds,
@@ -85,10 +122,8 @@ static void run_fetch(char *region, size_t pages, unsigned percent, const char *
                                 .run = fetch,
                                 .after = check_count};
 
-    if (!bench_wanted(name))
-        return;
-    bench_permute(order, pages);
-    bench_expect(track(region, pages, 1) == 0, name, "tracking begins");
+    bench_permute(memory.order, pages);
+    bench_expect(track(run.region, pages, 1) == 0, name, "tracking begins");
     fetch(&run);
     write_some(&run);
     fetch(&run);
@@ -97,7 +132,7 @@ static void run_fetch(char *region, size_t pages, unsigned percent, const char *
     fetch(&run);
     bench_expect(run.found == 0, name, "a second call reports nothing");
     bench_run(&op, &run);
-    bench_expect(track(region, pages, 0) == 0, name, "tracking ends");
+    bench_expect(track(run.region, pages, 0) == 0, name, "tracking ends");
 }
 
 /* When all pages have been written, begin again: with a clean list, when the writes are tracked. */
@@ -119,8 +154,9 @@ static void write_one(void *ctx)
     write_page(run->region + run->next++ * PAGE);
 }
 
-static void run_write(char *region)
+static void run_write(void)
 {
+    char *const region = memory.region;
     struct bench_op op = {.name = "dirty.write",
                           .per = "page",
                           .rounds = WRITE_ROUNDS,
@@ -162,20 +198,54 @@ enum {
 void bench_dirty(void)
 {
     bool wanted = bench_wanted("dirty.write");
-    char *region;
 
     for (size_t i = 0; i < FETCHES; i++)
         wanted |= bench_wanted(fetches[i].name);
     if (!wanted)
         return;
-    region = pages_alloc(PAGES_MAX, PAGES_2M);
-    buffer = pages_alloc(BUFFER_PAGES, 1);
-    bench_expect(region && buffer, "dirty", "there are 64 MiB of memory");
-
+    bench_expect(open_memory(PAGES_MAX), "dirty", "there are 64 MiB of memory");
     for (size_t i = 0; i < FETCHES; i++)
-        run_fetch(region, fetches[i].pages, fetches[i].percent, fetches[i].name, fetches[i].rounds);
-    run_write(region);
+        if (bench_wanted(fetches[i].name))
+            run_fetch(fetches[i].pages, fetches[i].percent, fetches[i].name, fetches[i].rounds);
+    run_write();
+    close_memory();
+}
 
-    pages_free(buffer, BUFFER_PAGES);
-    pages_free(region, PAGES_MAX);
+/* dirty.sweep.PAGES.PERCENT: the same over the size, for a picture. These come only by name. */
+static const struct {
+    size_t pages;
+    unsigned rounds;
+} sizes[] = {{1024, 50}, {4096, 20}, {16384, 10}, {65536, 5}, {PAGES_1G, 5}};
+static const unsigned percents[] = {1, 10, 100};
+
+enum {
+    SIZES = sizeof(sizes) / sizeof(sizes[0]),
+    PERCENTS = sizeof(percents) / sizeof(percents[0]),
+};
+
+/* All in one region, for the largest of them that is wanted and fits. */
+void bench_dirty_sweep(void)
+{
+    static const char family[] = "dirty.sweep";
+    const char *names[SIZES][PERCENTS];
+    bool open = false;
+
+    for (size_t i = SIZES; i-- > 0;) {
+        for (size_t j = 0; j < PERCENTS; j++) {
+            const char *const name = bench_name("%s.%zu.%u", family, sizes[i].pages, percents[j]);
+            const bool wanted = bench_named(family, name);
+
+            if (wanted && !open)
+                open = open_memory(sizes[i].pages);
+            if (wanted && !open)
+                printf("bench: %s left out: too little memory\n", name);
+            names[i][j] = wanted && open ? name : NULL;
+        }
+    }
+    for (size_t i = 0; i < SIZES; i++)
+        for (size_t j = 0; j < PERCENTS; j++)
+            if (names[i][j])
+                run_fetch(sizes[i].pages, percents[j], names[i][j], sizes[i].rounds);
+    if (open)
+        close_memory();
 }

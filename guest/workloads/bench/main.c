@@ -1,11 +1,12 @@
 /*
  * Microbenchmarks of the primitives.
  *
- * Arguments: quick (a tenth of the rounds), only=NAME,... (rows, or families such as protn). Each
- * row is a JSON object on a line of its own that begins with "@json ", and a line of the table at
- * the end.
+ * Arguments: quick (a tenth of the rounds), only=NAME,... (rows, or families such as protn),
+ * others=N (so many other vCPUs run in the guest meanwhile). Each row is a JSON object on a line of
+ * its own that begins with "@json ", and a line of the table at the end.
  */
 #include "guest/workloads/bench/bench.h"
+#include "guest/workloads/bench/others.h"
 
 int main(int argc, char **argv)
 {
@@ -13,6 +14,8 @@ int main(int argc, char **argv)
 
     if (!bench_arguments(argc, argv))
         return EXIT_FAILURE;
+    if (bench_others())
+        others_start(bench_others(), others_spin);
     bench_calibrate();
     bench_basic();
     bench_protn();
@@ -23,6 +26,10 @@ int main(int argc, char **argv)
     bench_space();
     bench_regions();
     bench_user();
+    bench_limit();
+    bench_sweep();
+    bench_dirty_sweep();
+    others_stop(bench_others());
     bench_smp();
     if (!bench_finish())
         return EXIT_FAILURE;

@@ -1,5 +1,5 @@
 /* PROTN: contiguous, scattered, and whole large pages. */
-#include "guest/workloads/bench/bench.h"
+#include "guest/workloads/bench/protn.h"
 
 enum {
     REGION_2M = 8, /* the region, in 2 MiB pages */
@@ -12,6 +12,7 @@ enum {
 };
 
 struct range {
+    struct region *region; /* NULL: the hypervisor is called directly */
     char *page;
     size_t pages;
 };
@@ -36,6 +37,33 @@ static void unprotect_range(void *ctx)
     unprot_range(range->page, range->pages);
 }
 
+static void protect_in_region(void *ctx)
+{
+    const struct range *const range = ctx;
+
+    region_protn_range(range->region, range->page, range->pages, TRAPLINE_NONE);
+}
+
+static void unprotect_in_region(void *ctx)
+{
+    const struct range *const range = ctx;
+
+    region_unprot_range(range->region, range->page, range->pages);
+}
+
+static int protect(const struct range *range)
+{
+    return range->region
+               ? region_protn_range(range->region, range->page, range->pages, TRAPLINE_NONE)
+               : protn_range(range->page, range->pages, TRAPLINE_NONE);
+}
+
+static int unprotect(const struct range *range)
+{
+    return range->region ? region_unprot_range(range->region, range->page, range->pages)
+                         : unprot_range(range->page, range->pages);
+}
+
 static void protect_list(void *ctx)
 {
     const struct list *const list = ctx;
@@ -56,31 +84,37 @@ static void check_range(const char *row, struct range *range)
 {
     char *const last = range->page + (range->pages - 1) * PAGE;
 
-    bench_expect(protn_range(range->page, range->pages, TRAPLINE_NONE) == 0, row, "it succeeds");
+    bench_expect(protect(range) == 0, row, "it succeeds");
     bench_expect(bench_write_traps(range->page), row, "a write to the first page is delivered");
     bench_expect(bench_write_traps(range->page + range->pages / 2 * PAGE), row,
                  "a write to the middle is delivered");
     bench_expect(bench_write_traps(last), row, "a write to the last page is delivered");
     if ((uint64_t)last + PAGE < ram_size())
         bench_expect(!bench_read_traps(last + PAGE), row, "a read behind is not");
-    bench_expect(unprot_range(range->page, range->pages) == 0, row, "the pages are given back");
+    bench_expect(unprotect(range) == 0, row, "the pages are given back");
     bench_expect(!bench_write_traps(last), row, "then a write is not delivered");
+}
+
+void protn_measure_range(const char *name, struct region *region, char *page, size_t pages,
+                         unsigned rounds)
+{
+    const struct bench_op op = {.name = name,
+                                .mode = region ? region_mechanism_name(region->mechanism) : NULL,
+                                .per = "call",
+                                .rounds = rounds,
+                                .ops = 1,
+                                .run = region ? protect_in_region : protect_range,
+                                .after = region ? unprotect_in_region : unprotect_range};
+    struct range range = {region, page, pages};
+
+    check_range(name, &range);
+    bench_run(&op, &range);
 }
 
 static void run_range(const char *name, char *page, size_t pages, unsigned rounds)
 {
-    const struct bench_op op = {.name = name,
-                                .per = "call",
-                                .rounds = rounds,
-                                .ops = 1,
-                                .run = protect_range,
-                                .after = unprotect_range};
-    struct range range = {page, pages};
-
-    if (!bench_wanted(name))
-        return;
-    check_range(name, &range);
-    bench_run(&op, &range);
+    if (bench_wanted(name))
+        protn_measure_range(name, NULL, page, pages, rounds);
 }
 
 static void run_scattered(const char *name, char *region, size_t count)

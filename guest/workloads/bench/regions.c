@@ -28,17 +28,12 @@ static char *unprotected;   /* appel1: the page unprotected last */
 static size_t listed;       /* pages of a PROTN */
 static unsigned faults_left;
 
-/* The name of this mechanism's row, or NULL when it is not wanted. It is kept: rows refer to it. */
+/* The name of this mechanism's row, or NULL when it is not wanted. */
 static const char *row(const char *what)
 {
-    char *const name = malloc(NAME_LEN);
+    const char *const name = bench_name("%s.%s", mode, what);
 
-    bench_expect(name, mode, "there is memory");
-    snprintf(name, NAME_LEN, "%s.%s", mode, what);
-    if (bench_wanted(name))
-        return name;
-    free(name);
-    return NULL;
+    return bench_wanted(name) ? name : NULL;
 }
 
 static bool open_region(enum region_mechanism mechanism, size_t pages)
@@ -328,7 +323,9 @@ void bench_regions(void)
         mode = region_mechanism_name(mechanism);
         if (!open_region(mechanism, REGION_PAGES)) {
             if (bench_wanted(mode))
-                printf("bench: %s.* left out: this CPU has no such mechanism\n", mode);
+                printf("bench: %s.* left out: there is no such mechanism %s\n", mode,
+                       vcpu_count() > 1 ? "in a guest of several vCPUs, or on this CPU"
+                                        : "on this CPU");
             continue;
         }
         run_singles();

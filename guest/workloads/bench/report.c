@@ -1,8 +1,11 @@
 /* Which rows are wanted, and how they are shown. */
 #include "guest/workloads/bench/measure.h"
 
+#include <stdarg.h>
+
 enum {
-    ROWS_MAX = 160,
+    ROWS_MAX = 256,
+    NAME_BYTES = 32,
     ONLY_MAX = 32,
     QUICK_DIVISOR = 10,
     QUICK_LEAST = 5,
@@ -13,6 +16,7 @@ static struct figure rows[ROWS_MAX];
 static unsigned row_count;
 
 static bool quick;
+static unsigned others;
 static struct {
     const char *name;
     size_t length;
@@ -39,6 +43,21 @@ static bool add_only(const char *list)
     return true;
 }
 
+static bool read_others(const char *text)
+{
+    const unsigned most = vcpu_count() - 1;
+    char *end;
+    const unsigned long value = strtoul(text, &end, 10);
+
+    if (*text < '0' || *text > '9' || *end != '\0' || value > most) {
+        printf("bench: others=%s: it takes 0 to %u, as the guest has %u vCPU%s\n", text, most,
+               most + 1, most ? "s" : "");
+        return false;
+    }
+    others = (unsigned)value;
+    return true;
+}
+
 bool bench_arguments(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -47,12 +66,21 @@ bool bench_arguments(int argc, char **argv)
         } else if (strncmp(argv[i], "only=", 5) == 0) {
             if (!add_only(argv[i] + 5))
                 return false;
+        } else if (strncmp(argv[i], "others=", 7) == 0) {
+            if (!read_others(argv[i] + 7))
+                return false;
         } else {
-            printf("bench: unknown argument \"%s\"; known are: quick, only=NAME,...\n", argv[i]);
+            printf("bench: unknown argument \"%s\"; known are: quick, only=NAME,..., others=N\n",
+                   argv[i]);
             return false;
         }
     }
     return true;
+}
+
+unsigned bench_others(void)
+{
+    return others;
 }
 
 /* A name stands for its row and for all whose names go on with a dot; the rating for what it needs.
@@ -64,17 +92,42 @@ static bool selects(const char *name, size_t length, const char *row)
     return strncmp(name, row, length) == 0 && (row[length] == '\0' || row[length] == '.');
 }
 
-bool bench_wanted(const char *name)
+/* Does an only= name of at least so many characters stand for the row? */
+static bool selected(const char *row, size_t least)
 {
-    bool wanted = only_count == 0;
+    bool found = false;
 
     for (unsigned i = 0; i < only_count; i++) {
-        if (selects(only[i].name, only[i].length, name)) {
+        if (only[i].length >= least && selects(only[i].name, only[i].length, row)) {
             only[i].used = true;
-            wanted = true;
+            found = true;
         }
     }
-    return wanted;
+    return found;
+}
+
+bool bench_wanted(const char *name)
+{
+    return only_count == 0 || selected(name, 0);
+}
+
+bool bench_named(const char *family, const char *name)
+{
+    return selected(name, strlen(family));
+}
+
+const char *bench_name(const char *format, ...)
+{
+    char *const name = malloc(NAME_BYTES);
+    va_list args;
+    int length;
+
+    bench_expect(name, format, "there is memory");
+    va_start(args, format);
+    length = vsnprintf(name, NAME_BYTES, format, args);
+    va_end(args);
+    assert(length >= 0 && length < NAME_BYTES);
+    return name;
 }
 
 static void add_row(const struct figure *row)

@@ -6,61 +6,18 @@
 #pragma GCC target("general-regs-only")
 
 #include "guest/workloads/bench/bench.h"
+#include "guest/workloads/bench/others.h"
 
 enum {
     ROUNDS = 1000,
     LARGE_ROUNDS = 200,
-    SETTLE_TICKS = 50000, /* in which threads that have ended park */
     REGION_PAGES = 3 * PAGES_2M,
     LARGEST = 1024,
     VECTOR = 0x50,
-    NAME_BYTES = 32,
 };
 
 static char *region;
-static atomic_bool stop;
-static atomic_uint running, rung, woken;
-
-static void spin(void *argument)
-{
-    (void)argument;
-    atomic_fetch_add(&running, 1);
-    while (!atomic_load_explicit(&stop, memory_order_relaxed))
-        __builtin_ia32_pause();
-}
-
-/* Have so many other vCPUs run in the guest, the rest be parked. */
-static void start(unsigned others, thread_function *function)
-{
-    atomic_store(&stop, false);
-    atomic_store(&running, 0);
-    for (unsigned i = 1; i <= others; i++)
-        bench_expect(thread_start(i, function, NULL) == 0, "shootdown", "a thread starts");
-    while (atomic_load(&running) < others)
-        thread_park(SETTLE_TICKS);
-    thread_park(SETTLE_TICKS);
-}
-
-static void finish(unsigned others)
-{
-    atomic_store(&stop, true);
-    for (unsigned i = 1; i <= others; i++) {
-        thread_unpark(i);
-        thread_join(i);
-    }
-}
-
-static const char *row_name(const char *family, unsigned vcpus, size_t pages)
-{
-    char *const name = malloc(NAME_BYTES);
-
-    bench_expect(name, family, "there is memory");
-    if (pages)
-        snprintf(name, NAME_BYTES, "%s.%u.%zu", family, vcpus, pages);
-    else
-        snprintf(name, NAME_BYTES, "%s.%u", family, vcpus);
-    return name;
-}
+static atomic_uint rung, woken;
 
 static void lower(void *ctx)
 {
@@ -83,10 +40,10 @@ static void run_shootdown(unsigned vcpus)
     static const size_t counts[] = {1, 10, 100, LARGEST};
     size_t one = 1;
 
-    start(vcpus - 1, spin);
+    others_start(vcpus - 1, others_spin);
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
         size_t pages = counts[i];
-        const struct bench_op op = {.name = row_name("shootdown", vcpus, pages),
+        const struct bench_op op = {.name = bench_name("shootdown.%u.%zu", vcpus, pages),
                                     .per = "call",
                                     .rounds = pages == LARGEST ? LARGE_ROUNDS : ROUNDS,
                                     .ops = 1,
@@ -95,14 +52,14 @@ static void run_shootdown(unsigned vcpus)
 
         bench_run(&op, &pages);
     }
-    const struct bench_op op = {.name = row_name("raise", vcpus, 0),
+    const struct bench_op op = {.name = bench_name("raise.%u", vcpus),
                                 .per = "op",
                                 .rounds = ROUNDS,
                                 .ops = 1,
                                 .before = lower,
                                 .run = raise};
     bench_run(&op, &one);
-    finish(vcpus - 1);
+    others_stop(vcpus - 1);
 }
 
 /* Doorbell: from the call to the handler's first store that the caller sees. */
@@ -115,7 +72,7 @@ static void on_doorbell(unsigned vector)
 static void spin_with_interrupts(void *argument)
 {
     interrupts_on();
-    spin(argument);
+    others_spin(argument);
     interrupts_off();
 }
 
@@ -133,8 +90,8 @@ static void ring(void *ctx)
 static void sleep_again(void *argument)
 {
     (void)argument;
-    atomic_fetch_add(&running, 1);
-    while (!atomic_load(&stop)) {
+    others_arrive();
+    while (others_go_on()) {
         thread_park(0);
         atomic_fetch_add(&woken, 1);
     }
@@ -153,17 +110,17 @@ static void wake(void *ctx)
 static void settle(void *ctx)
 {
     (void)ctx;
-    thread_park(SETTLE_TICKS);
+    thread_park(OTHERS_SETTLE_TICKS);
 }
 
 /* Each wakes the other and parks. */
 static void answer(void *argument)
 {
     (void)argument;
-    atomic_fetch_add(&running, 1);
+    others_arrive();
     for (;;) {
         thread_park(0);
-        if (atomic_load(&stop))
+        if (!others_go_on())
             break;
         thread_unpark(0);
     }
@@ -201,19 +158,19 @@ static void run_wakeups(void)
     bench_run(&token, NULL);
     if (bench_wanted(doorbell.name)) {
         interrupt_handle_with(VECTOR, on_doorbell, INTERRUPT_GENERAL_REGS);
-        start(1, spin_with_interrupts);
+        others_start(1, spin_with_interrupts);
         bench_run(&doorbell, NULL);
-        finish(1);
+        others_stop(1);
     }
     if (bench_wanted(unpark.name)) {
-        start(1, sleep_again);
+        others_start(1, sleep_again);
         bench_run(&unpark, NULL);
-        finish(1);
+        others_stop(1);
     }
     if (bench_wanted(pair.name)) {
-        start(1, answer);
+        others_start(1, answer);
         bench_run(&pair, NULL);
-        finish(1);
+        others_stop(1);
     }
 }
 
