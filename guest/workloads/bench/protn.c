@@ -17,9 +17,10 @@ struct range {
     size_t pages;
 };
 
+/* Where the list crosses into another page does not depend on what else is in the image. */
 struct list {
+    _Alignas(PAGE) void *pages[LIST_MAX];
     char *region;
-    void *pages[LIST_MAX];
     size_t count;
 };
 
