@@ -4,64 +4,26 @@
  * all are cleared at once, those of the whole process, so that all regions are harvested with each
  * other, and nobody writes meanwhile.
  */
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "guest/linux/pagemap.h"
 #include "guest/linux/region_dirty.h"
 
 enum {
     ENTRIES = 128, /* read at a time */
 };
 
-#define PAGEMAP_SOFT_DIRTY (1ull << 55)
-
 static int pagemap = -1, clear_refs = -1;
-
-/* Read the entries of pages from address on. */
-static bool read_entries(uint64_t address, uint64_t *entries, size_t count)
-{
-    const size_t bytes = count * sizeof(*entries);
-    const off_t offset = (off_t)(address / TRAPLINE_PAGE_SIZE * sizeof(*entries));
-
-    return pread(pagemap, entries, bytes, offset) == (ssize_t)bytes;
-}
-
-static bool clear_all(void)
-{
-    return pwrite(clear_refs, "4", 1, 0) == 1;
-}
-
-/* A kernel without them takes the "4" and does nothing. */
-static bool try_page(volatile char *page)
-{
-    uint64_t clean, written;
-
-    *page = 1;
-    if (!clear_all() || !read_entries((uint64_t)page, &clean, 1))
-        return false;
-    *page = 2;
-    return read_entries((uint64_t)page, &written, 1) && !(clean & PAGEMAP_SOFT_DIRTY) &&
-           (written & PAGEMAP_SOFT_DIRTY);
-}
 
 static bool begin(void)
 {
-    void *const page =
-        mmap(NULL, TRAPLINE_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    bool good = false;
-
-    pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    clear_refs = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
-    if (page != MAP_FAILED) {
-        good = pagemap >= 0 && clear_refs >= 0 && try_page(page);
-        munmap(page, TRAPLINE_PAGE_SIZE);
-    }
-    if (!good) {
-        close(pagemap);
-        close(clear_refs);
-    }
-    return good;
+    pagemap = pagemap_open();
+    clear_refs = clear_refs_open();
+    if (soft_dirty_works(pagemap, clear_refs))
+        return true;
+    close(pagemap);
+    close(clear_refs);
+    return false;
 }
 
 /* Slots that there are anything at: the pages, the gap, and the window as far as it was used. */
@@ -78,7 +40,7 @@ static int read_region(struct region *region)
     for (size_t slot = 0; slot < end; slot += ENTRIES) {
         const size_t count = end - slot < ENTRIES ? end - slot : ENTRIES;
 
-        if (!read_entries(region_slot_address(region, slot), entries, count))
+        if (!pagemap_read(pagemap, region_slot_address(region, slot), entries, count))
             return -TRAPLINE_ENOMEM;
         for (size_t i = 0; i < count; i++)
             if ((entries[i] & PAGEMAP_SOFT_DIRTY) && region->state->slots[slot + i].mapped)
@@ -109,7 +71,7 @@ static int harvest_held(void)
     for (struct region *region = region_first; region && result == 0; region = region->state->next)
         if (is_concerned(region))
             result = read_region(region);
-    return result != 0 || clear_all() ? result : -TRAPLINE_ENOMEM;
+    return result != 0 || soft_dirty_clear(clear_refs) ? result : -TRAPLINE_ENOMEM;
 }
 
 static int harvest(struct region *unused, size_t slot, size_t count)
