@@ -1,24 +1,13 @@
-/* The unit, and the primitives one page at a time. */
+/* The primitives one page at a time. */
 /* The handler keeps to the general registers: see TRAP_LEAN. */
 #pragma GCC target("general-regs-only")
 
 #include "guest/workloads/bench/bench.h"
 
 enum {
-    ADDS = 1000,
-    ADD_ROUNDS = 1000,
     ROUNDS = 10000,
     ONE_PAGE_ROUNDS = 5000,
 };
-
-/* Dependent ADDs, a page of code of them and no loop, so that only they are timed. */
-static void run_add(void *ctx)
-{
-    uint64_t value = 0;
-
-    (void)ctx;
-    __asm__ volatile(".rept %c1\n\tadd $1, %0\n\t.endr" : "+r"(value) : "i"(ADDS));
-}
 
 static void run_null(void *ctx)
 {
@@ -55,8 +44,6 @@ static void check(char *page)
 
 void bench_basic(void)
 {
-    static const struct bench_op add = {
-        .name = "add", .per = "op", .rounds = ADD_ROUNDS, .ops = ADDS, .run = run_add};
     static const struct bench_op null = {
         .name = "hypercall.null", .per = "op", .rounds = ROUNDS, .ops = 1, .run = run_null};
     static const struct bench_op deliver = {
@@ -80,7 +67,7 @@ void bench_basic(void)
     bench_expect(prot1(region, TRAPLINE_NONE) == 0, "prot1", "it succeeds");
     check(page);
 
-    bench_run(&add, NULL);
+    bench_unit();
     bench_run(&null, NULL);
     prot1(page, TRAPLINE_NONE);
     trap(step_over, TRAP_LEAN);

@@ -1,28 +1,6 @@
 /* Checks of what the timed operations rely on: a primitive that does nothing reports no figures. */
 #include "guest/workloads/bench/bench.h"
 
-void bench_expect(bool good, const char *row, const char *what)
-{
-    if (good)
-        return;
-    printf("bench: %s: FAILED: %s\n", row, what);
-    exit(EXIT_FAILURE);
-}
-
-/* Accesses whose end is known, so that a handler can step over them. */
-__asm__(".text\n"
-        ".globl bench_touch, bench_touch_end\n"
-        "bench_touch:\n\t"
-        "movb $1, (%rdi)\n"
-        "bench_touch_end:\n\t"
-        "ret\n"
-        "bench_peek:\n\t"
-        "movb (%rdi), %al\n"
-        "bench_peek_end:\n\t"
-        "ret\n");
-void bench_peek(void *address);
-extern const char bench_peek_end[];
-
 static volatile unsigned faults;
 static struct trapline_fault seen;
 

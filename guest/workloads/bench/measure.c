@@ -1,16 +1,15 @@
-/* Rounds, clock and counters; see bench.h. */
+/* Rounds and the clock; see harness.h. */
 #include "guest/workloads/bench/measure.h"
+
 #include "guest/common/statistics.h"
 
 enum {
     CALIBRATION_ROUNDS = 1000,
-    COUNTED_ROUNDS = 10,
 };
 
 static struct {
-    uint64_t clock;                /* of bench_start() and bench_stop() */
-    uint64_t call;                 /* of these and the call of an empty run() */
-    struct trapline_stats counter; /* what a call of stats() adds to the counters */
+    uint64_t clock; /* of bench_start() and bench_stop() */
+    uint64_t call;  /* of these and the call of an empty run() */
 } cost;
 
 static uint64_t samples[BENCH_ROUNDS_MAX];
@@ -53,15 +52,8 @@ static uint64_t least_of(void (*run)(void *))
     return least;
 }
 
-static uint64_t less(uint64_t value, uint64_t reduction)
-{
-    return value > reduction ? value - reduction : 0;
-}
-
 void bench_calibrate(void)
 {
-    struct trapline_stats first, second;
-
     cost.clock = UINT64_MAX;
     for (int i = 0; i < CALIBRATION_ROUNDS; i++) {
         const uint64_t start = bench_start(), spent = bench_stop() - start;
@@ -70,12 +62,7 @@ void bench_calibrate(void)
             cost.clock = spent;
     }
     cost.call = least_of(empty);
-
-    stats(&first);
-    stats(&second);
-    cost.counter.exits = second.exits - first.exits;
-    cost.counter.flushes = second.flushes - first.flushes;
-    cost.counter.ipis = second.ipis - first.ipis;
+    count_calibrate();
 }
 
 uint64_t bench_clock_cost(void)
@@ -93,29 +80,6 @@ static void time_rounds(const struct bench_op *op, void *ctx, unsigned rounds)
     sort_values(samples, rounds);
 }
 
-static void count_rounds(const struct bench_op *op, void *ctx, unsigned rounds, struct figure *row)
-{
-    struct trapline_stats sum = {0};
-
-    for (unsigned i = 0; i < rounds; i++) {
-        struct trapline_stats start, stop;
-
-        if (op->before)
-            op->before(ctx);
-        stats(&start);
-        op->run(ctx);
-        stats(&stop);
-        if (op->after)
-            op->after(ctx);
-        sum.exits += less(stop.exits - start.exits, cost.counter.exits);
-        sum.flushes += less(stop.flushes - start.flushes, cost.counter.flushes);
-        sum.ipis += less(stop.ipis - start.ipis, cost.counter.ipis);
-    }
-    row->exits = (double)sum.exits / rounds / op->ops;
-    row->flushes = (double)sum.flushes / rounds / op->ops;
-    row->ipis = (double)sum.ipis / rounds / op->ops;
-}
-
 uint64_t bench_median(const struct bench_op *op, void *ctx)
 {
     time_rounds(op, ctx, op->rounds);
@@ -130,7 +94,7 @@ void bench_measure(const struct bench_op *op, void *ctx, unsigned rounds, struct
     row->min = (double)samples[0] / op->ops;
     row->median = median_of(samples, rounds) / op->ops;
     row->p99 = (double)percentile_of(samples, rounds, 99) / op->ops;
-    count_rounds(op, ctx, rounds < COUNTED_ROUNDS ? rounds : COUNTED_ROUNDS, row);
+    count_rounds(op, ctx, rounds, row);
 }
 
 uint32_t bench_random(uint32_t limit)

@@ -17,6 +17,7 @@ static unsigned row_count;
 
 static bool quick;
 static unsigned others;
+static const char *mode;
 static struct {
     const char *name;
     size_t length;
@@ -50,8 +51,8 @@ static bool read_others(const char *text)
     const unsigned long value = strtoul(text, &end, 10);
 
     if (*text < '0' || *text > '9' || *end != '\0' || value > most) {
-        printf("bench: others=%s: it takes 0 to %u, as the guest has %u vCPU%s\n", text, most,
-               most + 1, most ? "s" : "");
+        printf("bench: others=%s: it takes 0 to %u, one less than the CPUs that the program has\n",
+               text, most);
         return false;
     }
     others = (unsigned)value;
@@ -145,8 +146,14 @@ static const struct figure *find_row(const char *name)
     return NULL;
 }
 
+void bench_mode(const char *name)
+{
+    mode = name;
+}
+
 void bench_run(const struct bench_op *op, void *ctx)
 {
+    const char *const by = op->mode ? op->mode : mode;
     unsigned rounds = op->rounds;
     struct figure row;
 
@@ -157,8 +164,9 @@ void bench_run(const struct bench_op *op, void *ctx)
         if (rounds < QUICK_LEAST)
             rounds = QUICK_LEAST;
     }
-    printf("bench: %s\n", op->name);
+    printf("bench: %s%s%s\n", op->name, by ? " by " : "", by ? by : "");
     bench_measure(op, ctx, rounds, &row);
+    row.mode = by;
     add_row(&row);
 }
 
@@ -183,18 +191,19 @@ bool bench_finish(void)
     const double unit = add && add->median > 0 ? add->median : 1;
     bool good = true;
 
-    printf("\n%-20s %-5s %10s %10s %10s %10s %9s %9s %9s\n", "name", "per", "median", "min", "p99",
-           "ADDs", "exits", "flushes", "ipis");
+    printf("\n%-20s %-13s %-5s %10s %10s %10s %10s %9s %9s %9s\n", "name", "mode", "per", "median",
+           "min", "p99", "ADDs", "exits", "flushes", "ipis");
     for (unsigned i = 0; i < row_count; i++) {
         const struct figure *const row = &rows[i];
+        const char *const by = row->mode ? row->mode : "";
 
         if (strcmp(row->unit, "tsc") != 0) {
-            printf("%-20s %-5s %10.2f\n", row->name, row->per, row->median);
+            printf("%-20s %-13s %-5s %10.2f\n", row->name, by, row->per, row->median);
             continue;
         }
-        printf("%-20s %-5s %10.2f %10.2f %10.2f %10.1f %9.3f %9.3f %9.3f\n", row->name, row->per,
-               row->median, row->min, row->p99, row->median / unit, row->exits, row->flushes,
-               row->ipis);
+        printf("%-20s %-13s %-5s %10.2f %10.2f %10.2f %10.1f %9.3f %9.3f %9.3f\n", row->name, by,
+               row->per, row->median, row->min, row->p99, row->median / unit, row->exits,
+               row->flushes, row->ipis);
     }
     printf(
         "median, min, p99: TSC ticks; ADDs: median in dependent ADD instructions of %.2f ticks\n",
@@ -206,4 +215,12 @@ bool bench_finish(void)
         }
     }
     return good;
+}
+
+void bench_expect(bool good, const char *row, const char *what)
+{
+    if (good)
+        return;
+    printf("bench: %s: FAILED: %s\n", row, what);
+    exit(EXIT_FAILURE);
 }
