@@ -58,3 +58,5 @@ $(call linux_folder,$1)/$2: $(patsubst %.c,$(BUILD)/linux/objects/$1/%.o,$(LINUX
 endef
 $(foreach variant,$(LINUX_VARIANTS) static,$(foreach name,$(LINUX_NAMES) $(LINUX_TESTS),\
 	$(eval $(call linux_program,$(variant),$(name),$(call linux_files,$(name))))))
+
+include guest/linux/bench/bench.mk
