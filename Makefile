@@ -234,7 +234,8 @@ help:
 #> make test-boot     the second half of it
 #> make test-matrix   the contract on each CPU model of Bochs, as the table that the README has
 #> make image         build/trapline.img, a disk image for a USB stick
-#> make linux         the portable workloads as programs of Linux: build/linux/NAME, .../asan, .../tsan
+#> make linux         the portable workloads as programs of Linux: build/linux/NAME, .../asan, .../tsan,
+#>                    and the microbenchmarks of Linux itself: build/linux/bench
 #> make guest NAME=x  build a guest: guest/workloads/x, or the C file x
 #> make               build the hypervisor, the loader and the guests
 #> make setup         install the Debian packages that are missing (the targets above do it, too)

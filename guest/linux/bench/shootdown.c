@@ -60,14 +60,22 @@ static void run_by(const struct protection *by)
     area_close(area, AREA_PAGES);
 }
 
-void bench_shootdown(void)
+/* Why there are no such rows, or NULL. */
+static const char *hindrance(void)
 {
     if (vcpu_count() == 1)
-        return;
-    if (bench_others()) {
-        printf("bench: shootdown and raise left out: they start and end threads of their own, "
-               "others=%u are running\n",
-               bench_others());
+        return "the program has one CPU";
+    return bench_others() ? "they need the CPUs on which others= has threads spin" : NULL;
+}
+
+void bench_shootdown(void)
+{
+    static const char *const families[] = {"shootdown", "raise"};
+
+    if (hindrance()) {
+        for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+            if (bench_wanted(families[i]))
+                printf("bench: %s left out: %s\n", families[i], hindrance());
         return;
     }
     for (size_t i = 0; protections[i]; i++)
