@@ -145,7 +145,7 @@ run: setup
 
 # Side by side with Linux; what it needs beyond the rest comes with it.
 bench bench-quick: setup-bench
-	@$(MAKE) parts linux-side
+	@$(MAKE) parts linux-boot linux-static $(BUILD)/linux/bench
 	@tools/bench run $(if $(filter bench-quick,$@),--quick)
 
 bench-native: setup-bench
