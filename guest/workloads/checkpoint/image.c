@@ -6,13 +6,15 @@
 
 enum {
     PAGE = TRAPLINE_PAGE_SIZE,
+    PAGE_SECTORS = PAGE / DISK_SECTOR,
+    FIRST_CHECKPOINT = 1, /* sector */
 };
 
 #define LOG_MAGIC        0x31676f4c54504b43ull
 #define CHECKPOINT_MAGIC 0x3174706b43504b43ull
 #define END_MAGIC        0x31646e4554504b43ull
 
-struct first_block {
+struct first_sector {
     uint64_t magic;
     uint64_t id;
     uint64_t pages;
@@ -35,35 +37,30 @@ struct end {
     uint64_t sums[];   /* of the pages */
 };
 
-static uint64_t blocks(uint64_t bytes)
-{
-    return (bytes + TARGET_BLOCK - 1) / TARGET_BLOCK * TARGET_BLOCK;
-}
-
 /* The list has whole words. */
-static uint64_t header_bytes(size_t count)
+static uint64_t header_sectors(size_t count)
 {
-    return blocks(sizeof(struct header) + (count + 1) / 2 * 2 * sizeof(uint32_t));
+    return sectors_of(sizeof(struct header) + (count + 1) / 2 * 2 * sizeof(uint32_t));
 }
 
-static uint64_t end_bytes(size_t count)
+static uint64_t end_sectors(size_t count)
 {
-    return blocks(sizeof(struct end) + count * sizeof(uint64_t));
+    return sectors_of(sizeof(struct end) + count * sizeof(uint64_t));
 }
 
-static uint64_t checkpoint_bytes(size_t count)
+static uint64_t checkpoint_sectors(size_t count)
 {
-    return header_bytes(count) + (uint64_t)count * PAGE + end_bytes(count);
+    return header_sectors(count) + (uint64_t)count * PAGE_SECTORS + end_sectors(count);
 }
 
-uint64_t image_bytes(size_t pages, uint64_t checkpoints)
+uint64_t image_sectors(size_t pages, uint64_t checkpoints)
 {
-    return TARGET_BLOCK + checkpoints * checkpoint_bytes(pages);
+    return FIRST_CHECKPOINT + checkpoints * checkpoint_sectors(pages);
 }
 
 uint64_t image_checkpoint_bytes(const struct image *image)
 {
-    return checkpoint_bytes(image->count);
+    return checkpoint_sectors(image->count) * DISK_SECTOR;
 }
 
 static uint64_t header_sum(const struct header *header)
@@ -78,26 +75,26 @@ static uint64_t end_sum(const struct end *end, size_t count)
                     count * sizeof(uint64_t));
 }
 
-static int write_at(struct image *image, uint64_t offset, const void *data, size_t bytes)
+static int write_at(struct image *image, uint64_t first, size_t count, const void *data)
 {
     int error;
 
     mutex_lock(&image->lock);
-    error = image->target->write(image->target, offset, data, bytes);
+    error = image->target->write(image->target, first, count, data);
     mutex_unlock(&image->lock);
     return error;
 }
 
-static int read_at(struct image *image, uint64_t offset, void *data, size_t bytes)
+static int read_at(struct image *image, uint64_t first, size_t count, void *data)
 {
-    return image->target->read(image->target, offset, data, bytes);
+    return image->target->read(image->target, first, count, data);
 }
 
-static int init(struct image *image, struct target *target, size_t pages)
+static int init(struct image *image, struct block_device *target, size_t pages)
 {
-    *image = (struct image){.target = target, .pages = pages, .at = TARGET_BLOCK};
-    image->header = calloc(1, header_bytes(pages));
-    image->end = calloc(1, end_bytes(pages));
+    *image = (struct image){.target = target, .pages = pages, .at = FIRST_CHECKPOINT};
+    image->header = calloc(header_sectors(pages), DISK_SECTOR);
+    image->end = calloc(end_sectors(pages), DISK_SECTOR);
     return image->header && image->end ? 0 : -TRAPLINE_ENOMEM;
 }
 
@@ -107,40 +104,40 @@ void image_close(struct image *image)
     free(image->end);
 }
 
-int image_create(struct image *image, struct target *target, size_t pages, uint64_t id)
+int image_create(struct image *image, struct block_device *target, size_t pages, uint64_t id)
 {
     union {
-        struct first_block first;
-        char bytes[TARGET_BLOCK];
-    } block = {.first = {.magic = LOG_MAGIC, .id = id, .pages = pages}};
+        struct first_sector first;
+        char bytes[DISK_SECTOR];
+    } sector = {.first = {.magic = LOG_MAGIC, .id = id, .pages = pages}};
     int error = init(image, target, pages);
 
-    block.first.checksum =
-        checksum(CHECKSUM_START, &block.first, offsetof(struct first_block, checksum));
+    sector.first.checksum =
+        checksum(CHECKSUM_START, &sector.first, offsetof(struct first_sector, checksum));
     image->id = id;
     if (!error)
-        error = write_at(image, 0, &block, sizeof(block));
+        error = write_at(image, 0, 1, &sector);
     return error ? error : target->flush(target);
 }
 
-int image_open(struct image *image, struct target *target, size_t pages)
+int image_open(struct image *image, struct block_device *target, size_t pages)
 {
     union {
-        struct first_block first;
-        char bytes[TARGET_BLOCK];
-    } block;
+        struct first_sector first;
+        char bytes[DISK_SECTOR];
+    } sector;
     int error = init(image, target, pages);
 
     if (!error)
-        error = read_at(image, 0, &block, sizeof(block));
+        error = read_at(image, 0, 1, &sector);
     if (error)
         return error;
-    if (block.first.magic != LOG_MAGIC ||
-        block.first.checksum !=
-            checksum(CHECKSUM_START, &block.first, offsetof(struct first_block, checksum)))
+    if (sector.first.magic != LOG_MAGIC ||
+        sector.first.checksum !=
+            checksum(CHECKSUM_START, &sector.first, offsetof(struct first_sector, checksum)))
         return -TRAPLINE_ENOENT;
-    image->id = block.first.id;
-    return block.first.pages == pages ? 0 : -TRAPLINE_EINVAL;
+    image->id = sector.first.id;
+    return sector.first.pages == pages ? 0 : -TRAPLINE_EINVAL;
 }
 
 void image_begin(struct image *image, const uint32_t *list, size_t count)
@@ -148,10 +145,10 @@ void image_begin(struct image *image, const uint32_t *list, size_t count)
     struct header *const header = (struct header *)image->header;
 
     if (image->sequence != 0)
-        image->at += checkpoint_bytes(image->count);
+        image->at += checkpoint_sectors(image->count);
     image->sequence++;
     image->count = count;
-    memset(header, 0, header_bytes(image->pages));
+    memset(header, 0, header_sectors(image->pages) * DISK_SECTOR);
     header->magic = CHECKPOINT_MAGIC;
     header->id = image->id;
     header->sequence = image->sequence;
@@ -160,15 +157,15 @@ void image_begin(struct image *image, const uint32_t *list, size_t count)
 }
 
 /* Where a page of the checkpoint at image->at is. */
-static uint64_t page_offset(const struct image *image, size_t index)
+static uint64_t page_sector(const struct image *image, size_t index)
 {
-    return image->at + header_bytes(image->count) + (uint64_t)index * PAGE;
+    return image->at + header_sectors(image->count) + (uint64_t)index * PAGE_SECTORS;
 }
 
 int image_write_page(struct image *image, size_t index, const void *contents)
 {
     ((struct end *)image->end)->sums[index] = checksum(CHECKSUM_START, contents, PAGE);
-    return write_at(image, page_offset(image, index), contents, PAGE);
+    return write_at(image, page_sector(image, index), PAGE_SECTORS, contents);
 }
 
 int image_commit(struct image *image, bool flush)
@@ -181,9 +178,9 @@ int image_commit(struct image *image, bool flush)
     end->magic = END_MAGIC;
     end->header = header->checksum;
     end->checksum = end_sum(end, image->count);
-    error = write_at(image, image->at, header, header_bytes(image->count));
+    error = write_at(image, image->at, header_sectors(image->count), header);
     if (!error)
-        error = write_at(image, page_offset(image, image->count), end, end_bytes(image->count));
+        error = write_at(image, page_sector(image, image->count), end_sectors(image->count), end);
     return error || !flush ? error : image->target->flush(image->target);
 }
 
@@ -194,15 +191,15 @@ static int read_header(struct image *image, uint64_t sequence, bool *good)
     int error;
 
     *good = false;
-    if (image->at + TARGET_BLOCK > image->target->bytes)
+    if (image->at >= image->target->sectors)
         return 0;
-    error = read_at(image, image->at, header, TARGET_BLOCK);
+    error = read_at(image, image->at, 1, header);
     if (error || header->magic != CHECKPOINT_MAGIC || header->id != image->id ||
         header->sequence != sequence || header->count > image->pages ||
-        image->at + checkpoint_bytes(header->count) > image->target->bytes)
+        image->at + checkpoint_sectors(header->count) > image->target->sectors)
         return error;
     image->count = header->count;
-    error = read_at(image, image->at, header, header_bytes(header->count));
+    error = read_at(image, image->at, header_sectors(header->count), header);
     if (error || header->count != image->count || header->checksum != header_sum(header))
         return error;
     for (size_t i = 0; i < image->count; i++)
@@ -218,7 +215,7 @@ static int read_end(struct image *image, bool *good)
     const struct header *const header = (struct header *)image->header;
     struct end *const end = (struct end *)image->end;
     const int error =
-        read_at(image, page_offset(image, image->count), end, end_bytes(image->count));
+        read_at(image, page_sector(image, image->count), end_sectors(image->count), end);
 
     *good = !error && end->magic == END_MAGIC && end->header == header->checksum &&
             end->checksum == end_sum(end, image->count);
@@ -234,7 +231,7 @@ static int read_pages(struct image *image, char *memory, char *buffer, bool *goo
     *good = true;
     for (size_t i = 0; i < image->count && *good; i++) {
         char *const to = memory ? memory + (size_t)header->list[i] * PAGE : buffer;
-        const int error = read_at(image, page_offset(image, i), to, PAGE);
+        const int error = read_at(image, page_sector(image, i), PAGE_SECTORS, to);
 
         if (error)
             return error;
@@ -258,7 +255,7 @@ static int scan(struct image *image, uint64_t most, char *buffer, uint64_t *last
                 uint64_t *full_at)
 {
     *last = *full = 0;
-    image->at = TARGET_BLOCK;
+    image->at = FIRST_CHECKPOINT;
     while (*last < most) {
         bool good;
         int error = read_checkpoint(image, *last + 1, &good);
@@ -272,7 +269,7 @@ static int scan(struct image *image, uint64_t most, char *buffer, uint64_t *last
             *full = *last;
             *full_at = image->at;
         }
-        image->at += checkpoint_bytes(image->count);
+        image->at += checkpoint_sectors(image->count);
     }
     return 0;
 }
@@ -298,7 +295,7 @@ int image_restore(struct image *image, void *memory, uint64_t most, uint64_t *se
             error = -TRAPLINE_EFAULT;
         if (error)
             return error;
-        image->at += checkpoint_bytes(image->count);
+        image->at += checkpoint_sectors(image->count);
     }
     *sequence = last;
     return 0;

@@ -1,7 +1,8 @@
 /*
- * Checkpoints on a target, one behind the other, from a first block that says whose they are:
+ * Checkpoints on a target, a disk, one behind the other, from a first sector that says whose they
+ * are:
  *
- *   first block   identifies this log, and how many pages the state has
+ *   first sector  identifies this log, and how many pages the state has
  *   checkpoint    header: number, kind, how many pages; the pages' numbers
  *                 pages, each in the place that its index in the list says, written in any order
  *                 end: the pages' checksums, and one over all of it and of the header
@@ -18,32 +19,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "guest/workloads/checkpoint/target.h"
+#include "guest/common/block.h"
 
 #include <trapline/thread.h>
 
 struct image {
-    struct target *target;
+    struct block_device *target;
     struct mutex lock;  /* of the target, which takes one call at a time */
     uint64_t id;        /* of the log */
     size_t pages;       /* of the state */
     uint64_t sequence;  /* of the last checkpoint that was begun or found, 0 = none */
-    uint64_t at;        /* offset of that one, or where the first goes */
+    uint64_t at;        /* sector of that one, or where the first goes */
     size_t count;       /* its pages */
     char *header, *end; /* as they are written */
 };
 
-/* Bytes of a target that takes so many full checkpoints of pages pages. */
-uint64_t image_bytes(size_t pages, uint64_t checkpoints);
+/* Sectors of a target that takes so many full checkpoints of pages pages. */
+uint64_t image_sectors(size_t pages, uint64_t checkpoints);
 
 /*
  * Begin a log of a state of pages pages; id tells it from what else the target held. Returns 0,
  * -ENOMEM or what the target said.
  */
-int image_create(struct image *image, struct target *target, size_t pages, uint64_t id);
+int image_create(struct image *image, struct block_device *target, size_t pages, uint64_t id);
 
 /* Find a log. Returns 0; -ENOENT where there is none; -EINVAL for other pages; or as above. */
-int image_open(struct image *image, struct target *target, size_t pages);
+int image_open(struct image *image, struct block_device *target, size_t pages);
 
 void image_close(struct image *image);
 

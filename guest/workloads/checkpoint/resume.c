@@ -4,7 +4,7 @@
 #include "guest/workloads/checkpoint/image.h"
 
 /* Bring back what is there. Returns as resume(). */
-static int restore(struct target *target, const struct work_size *size, void *memory,
+static int restore(struct block_device *target, const struct work_size *size, void *memory,
                    uint64_t *sequence)
 {
     struct image image;
@@ -19,8 +19,8 @@ static int restore(struct target *target, const struct work_size *size, void *me
     return !error && *sequence != 0 && !work_is(memory, size) ? -TRAPLINE_EINVAL : error;
 }
 
-int resume(struct target *target, const struct work_size *size, enum region_mechanism mechanism,
-           uint64_t *sequence, uint64_t *steps, uint64_t *sum)
+int resume(struct block_device *target, const struct work_size *size,
+           enum region_mechanism mechanism, uint64_t *sequence, uint64_t *steps, uint64_t *sum)
 {
     struct region *region;
     int error = region_create(&region, work_pages(size), 1, mechanism);

@@ -6,7 +6,7 @@
 
 #include <trapline/portable.h>
 
-#include "guest/workloads/checkpoint/target.h"
+#include "guest/common/block.h"
 #include "guest/workloads/checkpoint/work.h"
 
 /*
@@ -15,7 +15,7 @@
  * the final state. Returns 0; -EINVAL for a computation of another size; -ENOMEM; or what the
  * target said.
  */
-int resume(struct target *target, const struct work_size *size, enum region_mechanism mechanism,
-           uint64_t *sequence, uint64_t *steps, uint64_t *sum);
+int resume(struct block_device *target, const struct work_size *size,
+           enum region_mechanism mechanism, uint64_t *sequence, uint64_t *steps, uint64_t *sum);
 
 #endif

@@ -1,5 +1,6 @@
 #include "guest/workloads/checkpoint/run.h"
 
+#include "guest/common/block.h"
 #include "guest/common/figures.h"
 #include "guest/workloads/checkpoint/crew.h"
 #include "guest/workloads/checkpoint/resume.h"
@@ -63,8 +64,9 @@ static void report(const struct run_settings *set, const struct saver_counts *co
 }
 
 /* A run with checkpoints in a region, up to the answer; then the region is lost. */
-static bool run_saved(const struct run_settings *set, struct region *region, struct target *target,
-                      struct verifier *verifier, uint64_t plain_ticks, uint64_t answer)
+static bool run_saved(const struct run_settings *set, struct region *region,
+                      struct block_device *target, struct verifier *verifier, uint64_t plain_ticks,
+                      uint64_t answer)
 {
     const struct saver_options how = {
         .stop_and_copy = set->baseline,
@@ -109,8 +111,8 @@ static bool run_saved(const struct run_settings *set, struct region *region, str
 }
 
 /* A run, and what can be got back of it. */
-static bool run_verified(const struct run_settings *set, struct target *below, uint64_t plain_ticks,
-                         uint64_t answer)
+static bool run_verified(const struct run_settings *set, struct block_device *below,
+                         uint64_t plain_ticks, uint64_t answer)
 {
     const struct verify_options how = {set->mechanism, set->cuts, set->seed};
     const size_t pages = work_pages(&set->size);
@@ -125,7 +127,7 @@ static bool run_verified(const struct run_settings *set, struct target *below, u
         printf("checkpoint: no region of %zu pages: %s\n", pages, trapline_error_name(error));
         return false;
     }
-    good = run_saved(set, region, set->verify ? &verifier.recording.target : below, &verifier,
+    good = run_saved(set, region, set->verify ? &verifier.recording.device : below, &verifier,
                      plain_ticks, answer);
     region_destroy(region);
     if (good && set->verify) {
@@ -138,8 +140,8 @@ static bool run_verified(const struct run_settings *set, struct target *below, u
 }
 
 /* Whether an earlier run was gone on with, *good: to the answer. */
-static bool run_resumed(const struct run_settings *set, struct target *target, uint64_t answer,
-                        bool *good)
+static bool run_resumed(const struct run_settings *set, struct block_device *target,
+                        uint64_t answer, bool *good)
 {
     uint64_t sequence, steps, sum;
     const int error = resume(target, &set->size, set->mechanism, &sequence, &steps, &sum);
@@ -162,15 +164,15 @@ static bool run_resumed(const struct run_settings *set, struct target *target, u
 }
 
 /* On a target that may be too small; what is wrong is printed. */
-static bool run_on(const struct run_settings *set, struct target *target)
+static bool run_on(const struct run_settings *set, struct block_device *target)
 {
-    const uint64_t bytes = image_bytes(work_pages(&set->size), set->checkpoints);
+    const uint64_t sectors = image_sectors(work_pages(&set->size), set->checkpoints);
     uint64_t answer = 0, plain_ticks;
     bool good;
 
-    if (target->bytes < bytes) {
+    if (target->sectors < sectors) {
         printf("checkpoint: the disk has %lu bytes, the checkpoints take up to %lu\n",
-               target->bytes, bytes);
+               target->sectors * DISK_SECTOR, sectors * DISK_SECTOR);
         return false;
     }
     plain_ticks = run_plain(set, &answer);
@@ -183,29 +185,29 @@ static bool run_on(const struct run_settings *set, struct target *target)
 
 static bool run_in_memory(const struct run_settings *set)
 {
-    struct memory_target memory;
+    struct memory_disk memory;
     bool good;
 
-    if (memory_target_create(&memory, image_bytes(work_pages(&set->size), set->checkpoints)) != 0) {
+    if (memory_disk_create(&memory, image_sectors(work_pages(&set->size), set->checkpoints)) != 0) {
         printf("checkpoint: no memory for %lu checkpoints of %zu pages\n", set->checkpoints,
                work_pages(&set->size));
         return false;
     }
-    good = run_on(set, &memory.target);
-    memory_target_destroy(&memory);
+    good = run_on(set, &memory.device);
+    memory_disk_destroy(&memory);
     return good;
 }
 
 static bool run_on_disk(const struct run_settings *set)
 {
-    struct disk_target disk;
-    const int error = disk_target_open(&disk);
+    struct real_disk disk;
+    const int error = real_disk_open(&disk);
 
     if (error) {
         printf("checkpoint: the disk cannot be used: %s\n", trapline_error_name(error));
         return false;
     }
-    return run_on(set, &disk.target);
+    return run_on(set, &disk.device);
 }
 
 bool run(const struct run_settings *set)

@@ -6,7 +6,7 @@
 enum {
     PAGE = TRAPLINE_PAGE_SIZE,
     GARBAGE = 0xa5,
-    LOST_ONE_IN = 8, /* blocks that a cut loses of those that were not flushed */
+    LOST_ONE_IN = 8, /* sectors that a cut loses of those that were not flushed */
     AT_END = 4,      /* each so many cuts one is at a checkpoint's end */
 };
 
@@ -16,20 +16,21 @@ enum {
     WRITES_OF_LOG = 2,
 };
 
-int verifier_create(struct verifier *verifier, struct target *below, size_t pages, uint64_t most)
+int verifier_create(struct verifier *verifier, struct block_device *below, size_t pages,
+                    uint64_t most)
 {
     *verifier = (struct verifier){.pages = pages};
     verifier->sums = calloc(most + 1, sizeof(*verifier->sums));
     verifier->writes = calloc(most + 1, sizeof(*verifier->writes));
     if (!verifier->sums || !verifier->writes)
         return -TRAPLINE_ENOMEM;
-    return recording_target_create(&verifier->recording, below,
-                                   WRITES_OF_LOG + most * (pages + WRITES_OF_CHECKPOINT));
+    return recording_disk_create(&verifier->recording, below,
+                                 WRITES_OF_LOG + most * (pages + WRITES_OF_CHECKPOINT));
 }
 
 void verifier_destroy(struct verifier *verifier)
 {
-    recording_target_destroy(&verifier->recording);
+    recording_disk_destroy(&verifier->recording);
     free(verifier->sums);
     free(verifier->writes);
 }
@@ -63,7 +64,7 @@ struct trial {
 };
 
 /* From a target, up to checkpoint most; at least number least must be found. */
-static bool restore(struct trial *trial, struct target *target, uint64_t least, uint64_t most)
+static bool restore(struct trial *trial, struct block_device *target, uint64_t least, uint64_t most)
 {
     const struct verifier *const verifier = trial->verifier;
     struct image image;
@@ -111,7 +112,7 @@ static bool finish(const struct trial *trial, const struct work_size *size, uint
 
 static bool restore_points(struct trial *trial, const struct work_size *size, uint64_t answer)
 {
-    struct target *const target = trial->verifier->recording.below;
+    struct block_device *const target = trial->verifier->recording.below;
     const uint64_t last = trial->verifier->checkpoints;
     const uint64_t points[] = {1, (last + 1) / 2, last};
 
@@ -124,24 +125,24 @@ static bool restore_points(struct trial *trial, const struct work_size *size, ui
 /* What is on the disk when the power fails after so many calls: all that was flushed, and of the
  * rest what chance leaves. */
 static void survive(const struct verifier *verifier, size_t calls, uint64_t *random,
-                    struct target *left)
+                    struct block_device *left)
 {
     const struct recorded_write *const writes = verifier->recording.writes;
-    struct target *const target = verifier->recording.below;
+    struct block_device *const target = verifier->recording.below;
     size_t flushed = 0;
-    char block[TARGET_BLOCK];
+    char sector[DISK_SECTOR];
 
     for (size_t i = 0; i < calls; i++)
-        if (writes[i].offset == RECORDED_FLUSH)
+        if (writes[i].first == RECORDED_FLUSH)
             flushed = i;
     for (size_t i = 0; i < calls; i++) {
-        if (writes[i].offset == RECORDED_FLUSH)
+        if (writes[i].first == RECORDED_FLUSH)
             continue;
-        for (size_t at = 0; at < writes[i].bytes; at += TARGET_BLOCK) {
+        for (uint64_t at = writes[i].first; at < writes[i].first + writes[i].count; at++) {
             if (i > flushed && random_below(random, LOST_ONE_IN) == 0)
                 continue;
-            target->read(target, writes[i].offset + at, block, TARGET_BLOCK);
-            left->write(left, writes[i].offset + at, block, TARGET_BLOCK);
+            target->read(target, at, 1, sector);
+            left->write(left, at, 1, sector);
         }
     }
 }
@@ -159,16 +160,16 @@ static uint64_t complete_at(const struct verifier *verifier, size_t calls)
  */
 static bool cut(struct trial *trial, size_t calls, uint64_t *random)
 {
-    struct memory_target left;
+    struct memory_disk left;
     bool good;
 
-    if (memory_target_create(&left, trial->verifier->recording.target.bytes) != 0) {
+    if (memory_disk_create(&left, trial->verifier->recording.device.sectors) != 0) {
         printf("checkpoint: no memory for what a power cut leaves\n");
         return false;
     }
-    survive(trial->verifier, calls, random, &left.target);
-    good = restore(trial, &left.target, complete_at(trial->verifier, calls), UINT64_MAX);
-    memory_target_destroy(&left);
+    survive(trial->verifier, calls, random, &left.device);
+    good = restore(trial, &left.device, complete_at(trial->verifier, calls), UINT64_MAX);
+    memory_disk_destroy(&left);
     return good;
 }
 

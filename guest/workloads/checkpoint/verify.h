@@ -9,13 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "guest/workloads/checkpoint/recording.h"
 #include "guest/workloads/checkpoint/saver.h"
-#include "guest/workloads/checkpoint/target.h"
 #include "guest/workloads/checkpoint/work.h"
 
 struct verifier {
-    struct recording_target recording; /* where the run's checkpoints go */
-    const void *memory;                /* of the run */
+    struct recording_disk recording; /* where the run's checkpoints go */
+    const void *memory;              /* of the run */
     size_t pages;
     uint64_t checkpoints; /* complete ones */
     uint64_t *sums;       /* of the state at each checkpoint's instant, from number 1 on */
@@ -23,7 +23,8 @@ struct verifier {
 };
 
 /* For a run of up to most checkpoints to below. Returns 0 or -ENOMEM. */
-int verifier_create(struct verifier *verifier, struct target *below, size_t pages, uint64_t most);
+int verifier_create(struct verifier *verifier, struct block_device *below, size_t pages,
+                    uint64_t most);
 void verifier_destroy(struct verifier *verifier);
 
 /* Who looks on at a run in memory. */

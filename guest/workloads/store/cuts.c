@@ -1,7 +1,9 @@
 #include "guest/workloads/store/cuts.h"
 
+#include "guest/common/block.h"
 #include "guest/common/figures.h"
 #include "guest/common/random.h"
+#include "guest/workloads/store/recording.h"
 #include "guest/workloads/store/script.h"
 
 enum {
@@ -107,13 +109,13 @@ static void survive(struct cuts *cuts, struct memory_disk *disk,
         if (writes[i].sector == RECORDED_FLUSH || how == 0 ||
             (how > 1 && random_below(&cuts->random, 2)))
             continue;
-        memcpy(disk->data + writes[i].sector * SECTOR, writes[i].data, SECTOR);
+        memcpy(disk->data + writes[i].sector * DISK_SECTOR, writes[i].data, DISK_SECTOR);
     }
 }
 
 static size_t disk_bytes(const struct cuts *cuts)
 {
-    return cuts->durable.device.sectors * SECTOR;
+    return cuts->durable.device.sectors * DISK_SECTOR;
 }
 
 /* The power fails again while the store is recovered. */

@@ -5,7 +5,7 @@
 #include "guest/common/checksum.h"
 
 enum {
-    PAGE_SECTORS = TRAPLINE_PAGE_SIZE / SECTOR,
+    PAGE_SECTORS = TRAPLINE_PAGE_SIZE / DISK_SECTOR,
     CHUNKS = TRAPLINE_PAGE_SIZE / CHUNK,
     RECORDS_MIN = 2, /* of the largest kind, for which the log has room */
 };
@@ -46,21 +46,16 @@ static uint64_t record_sum(const struct record *record)
                     record->bytes - sizeof(*record));
 }
 
-static uint64_t sectors_of(size_t bytes)
-{
-    return (bytes + SECTOR - 1) / SECTOR;
-}
-
 static size_t record_max(uint64_t pages)
 {
     return sectors_of(sizeof(struct record) +
                       pages * (sizeof(struct page_change) + TRAPLINE_PAGE_SIZE)) *
-           SECTOR;
+           DISK_SECTOR;
 }
 
 static uint64_t log_sectors(uint64_t pages)
 {
-    return RECORDS_MIN * record_max(pages) / SECTOR;
+    return RECORDS_MIN * record_max(pages) / DISK_SECTOR;
 }
 
 uint64_t log_disk_sectors(uint64_t pages)
@@ -72,7 +67,7 @@ static int write_header(struct log *log)
 {
     union {
         struct header header;
-        uint8_t sector[SECTOR];
+        uint8_t sector[DISK_SECTOR];
     } block = {.sector = {0}};
     int error;
 
@@ -87,7 +82,7 @@ static int read_headers(struct log *log)
 {
     union {
         struct header header;
-        uint8_t sector[SECTOR];
+        uint8_t sector[DISK_SECTOR];
     } block;
 
     for (unsigned i = 0; i < LOG_HEADERS; i++) {
@@ -270,7 +265,7 @@ int log_commit(struct log *log)
 
     record->bytes = log->used;
     record->checksum = record_sum(record);
-    memset(log->buffer + log->used, 0, sectors * SECTOR - log->used);
+    memset(log->buffer + log->used, 0, sectors * DISK_SECTOR - log->used);
     error = log->device->write(log->device, LOG_HEADERS + log->at, sectors, log->buffer);
     if (!error && log->mistake != LOG_COMMIT_UNFLUSHED)
         error = log->device->flush(log->device);
@@ -278,13 +273,13 @@ int log_commit(struct log *log)
         return error;
     log->at += sectors;
     log->sequence++;
-    log->bytes += sectors * SECTOR;
+    log->bytes += sectors * DISK_SECTOR;
     return 0;
 }
 
 bool log_has_room(const struct log *log)
 {
-    return (log->sectors - log->at) * SECTOR >= log->room;
+    return (log->sectors - log->at) * DISK_SECTOR >= log->room;
 }
 
 int log_restart(struct log *log)

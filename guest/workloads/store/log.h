@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "guest/workloads/store/block.h"
+#include "guest/common/block.h"
 
 enum {
     CHUNK = 64,      /* bytes; a page has 64 of them */

@@ -17,10 +17,12 @@
  */
 #include <trapline/portable.h>
 
+#include "guest/common/block.h"
 #include "guest/common/figures.h"
 #include "guest/common/options.h"
 #include "guest/workloads/store/cuts.h"
 #include "guest/workloads/store/script.h"
+#include "guest/workloads/store/timed.h"
 
 enum {
     DEVICE_MEMORY,
@@ -230,7 +232,7 @@ static bool run_in_memory(void)
 /* Whatever the disk held is gone, but with "resume". */
 static bool run_on_disk(void)
 {
-    static const uint8_t nothing[SECTOR];
+    static const uint8_t nothing[DISK_SECTOR];
     struct real_disk disk;
     int error = real_disk_open(&disk);
 
