@@ -7,6 +7,7 @@ UNIT_test_symbols := hv/symbols.c
 UNIT_test_gc_pauses := guest/workloads/gc/pauses.c
 UNIT_test_guest_args := guest/runtime/args.c
 UNIT_test_guest_heap := guest/runtime/heap.c guest/runtime/pages.c
+UNIT_test_guest_block := guest/common/block.c
 UNIT_test_guest_disk := tests/unit/fake_ata.c guest/runtime/ata.c guest/runtime/disk.c
 UNIT_FLAGS_test_guest_disk := -iquote tests/unit/fake_port
 UNIT_test_guest_printf := guest/runtime/format.c
