@@ -7,6 +7,7 @@
 void bench_basic(void);
 void bench_protn(void);
 void bench_dirty(void);
+void bench_dirty_sweep(void);
 void bench_map2(void);
 void bench_vmpup(void);
 void bench_sweep(void);

@@ -8,6 +8,7 @@
 struct dirty_way {
     const char *mode;
     const char *needed;                      /* what the kernel has not when begin() fails */
+    bool is_slow;                            /* each page that is written is a signal */
     bool (*begin)(void);                     /* before anything else */
     bool (*track)(char *area, size_t pages); /* all pages are in page tables */
     long (*fetch)(char *area, size_t pages, void **list); /* how many were written; -1: an error */

@@ -11,6 +11,7 @@ enum {
     SET_PAGES = 100,
     ROUNDS = 1000,
     SCATTERED_ROUNDS = 300,
+    LONG_LIST_ROUNDS = 100,
     SET_ROUNDS = 200,
 };
 
@@ -41,7 +42,7 @@ static void run_scattered(const struct protection *by, const char *name, size_t 
     const struct bench_op op = {.name = name,
                                 .mode = by->mode,
                                 .per = "page",
-                                .rounds = SCATTERED_ROUNDS,
+                                .rounds = count == LIST_MAX ? LONG_LIST_ROUNDS : SCATTERED_ROUNDS,
                                 .ops = (unsigned)count,
                                 .run = list_forbid,
                                 .after = allow_rest};

@@ -60,6 +60,12 @@ bool bench_wanted(const char *name);
  */
 bool bench_named(const char *family, const char *name);
 
+/*
+ * From now on a row that comes only when it is named does not come; where it is asked for, a line
+ * says why. NULL: all are back again.
+ */
+void bench_leave_out(const char *name, const char *why);
+
 /* A name made as by printf(). It is kept, as rows refer to it. */
 const char *bench_name(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

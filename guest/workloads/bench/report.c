@@ -7,6 +7,7 @@ enum {
     ROWS_MAX = 256,
     NAME_BYTES = 32,
     ONLY_MAX = 32,
+    LEFT_OUT_MAX = 8,
     QUICK_DIVISOR = 10,
     QUICK_LEAST = 5,
     RATING_US = 3000, /* the paper's scale: a Sun 3/60 is 1.00 */
@@ -24,6 +25,10 @@ static struct {
     bool used;
 } only[ONLY_MAX];
 static unsigned only_count;
+static struct {
+    const char *name, *why;
+} left_out[LEFT_OUT_MAX];
+static unsigned left_out_count;
 
 static const char rating_name[] = "vmpup.rating";
 
@@ -114,7 +119,27 @@ bool bench_wanted(const char *name)
 
 bool bench_named(const char *family, const char *name)
 {
-    return selected(name, strlen(family));
+    if (!selected(name, strlen(family)))
+        return false;
+    for (unsigned i = 0; i < left_out_count; i++) {
+        if (strcmp(left_out[i].name, name) == 0) {
+            printf("bench: %s%s%s left out: %s\n", name, mode ? " by " : "", mode ? mode : "",
+                   left_out[i].why);
+            return false;
+        }
+    }
+    return true;
+}
+
+void bench_leave_out(const char *name, const char *why)
+{
+    assert(left_out_count < LEFT_OUT_MAX);
+    if (name) {
+        left_out[left_out_count].name = name;
+        left_out[left_out_count++].why = why;
+    } else {
+        left_out_count = 0;
+    }
 }
 
 const char *bench_name(const char *format, ...)
