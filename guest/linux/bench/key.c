@@ -27,9 +27,14 @@ static void pkru_write(uint32_t value)
 
 bool key_begin(void)
 {
+    static bool said;
+
     key = pkey_alloc(0, 0);
     if (key < 0) {
-        printf("bench: rows of mode pkey left out: the CPU or the kernel has no protection keys\n");
+        if (!said)
+            printf("bench: rows of mode pkey left out: the CPU or the kernel has no protection "
+                   "keys\n");
+        said = true;
         return false;
     }
     allowing = pkru_read() & ~((uint32_t)KEY_FORBIDS << KEY_BITS * key);
