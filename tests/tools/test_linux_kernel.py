@@ -104,15 +104,17 @@ class UnpackTest(unittest.TestCase):
             kernel.unpack(xz[:6] + b"\xff" * 60)
 
     def test_segments_take_their_places(self):
-        memory = kernel.flatten(elf([(BASE + 0x3000, b"data" + bytes(50)), (BASE, b"code")]))
-        self.assertEqual(memory, b"code" + bytes(0x3000 - 4) + b"data")
+        loads = [(BASE + 0x3000, b"data" + bytes(50)), (BASE, b"code")]
+        memory = b"code" + bytes(0x3000 - 4) + b"data"
+        self.assertEqual(kernel.flatten(elf(loads)), (memory, 0))
+        self.assertEqual(kernel.flatten(elf(loads, entry=BASE + 3)), (memory, 3))
 
     def test_what_cannot_be_flattened(self):
         good = elf([(BASE, b"code")])
         for bad, why in ((b"junk", "no 64-bit ELF"), (good[:-2], "cut off"), (good[:70], "cut off"),
                          (elf([(BASE, b"x")], machine=3), "not for x86-64"),
-                         (elf([(BASE, b"x")], entry=BASE + 16), "first byte"),
-                         (elf([]), "first byte")):
+                         (elf([(BASE, b"x")], entry=BASE + 16), "outside itself"),
+                         (elf([]), "outside itself")):
             with self.assertRaisesRegex(KernelError, why):
                 kernel.flatten(bad)
 
@@ -124,15 +126,16 @@ class FindTest(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
-        self.image = bzimage(lzma.compress(elf([(BASE, b"code")])))
+        self.image = bzimage(lzma.compress(elf([(BASE, b"code")], entry=BASE + 2)))
 
     def test_a_package_file(self):
         deb = package(self.folder, {f"boot/vmlinuz-{RELEASE}": self.image, "boot/other": b""})
         for _ in range(2):
             found = kernel.find_kernel(self.folder, str(deb))
             self.assertEqual((found.release, found.package), (RELEASE, "linux-image-x_6.1.1-2"))
-            self.assertEqual({name: path.read_bytes() for name, path in found.files().items()},
-                             {"linux/kernel": b"code", "linux/setup": self.image[:4096]})
+            files = {name: path.read_bytes() for name, path in found.files().items()}
+            setup = self.image[:0x214] + b"\2\0\0\0" + self.image[0x218:4096]
+            self.assertEqual(files, {"linux/kernel": b"code", "linux/setup": setup})
         self.assertEqual(len(list((self.folder / "linux" / "kernel").iterdir())), 1)
 
     def test_files_that_will_not_do(self):

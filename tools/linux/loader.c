@@ -2,7 +2,8 @@
  * A UEFI application that starts a Linux kernel as a bench's other side, in an emulator whose
  * firmware leaves out what Linux needs. On the boot volume lie, made by tools/runner:
  *
- *   \linux\setup    the first sectors of the kernel package's bzImage, with its setup header
+ *   \linux\setup    the first sectors of the kernel package's bzImage, with its setup header; its
+ *                   code32_start says how far from its first byte the unpacked kernel starts
  *   \linux\kernel   the kernel itself, unpacked, as it lies in memory (unpacking it here would cost
  *                   more than the whole start does), without the zeroes at its end
  *   \linux\initrd   the initial RAM file system
@@ -116,6 +117,9 @@ static EFI_STATUS read_kernel(struct loader *loader, EFI_FILE_HANDLE volume)
     if (align < FIRMWARE_PAGE || (align & (align - 1)) != 0)
         return firmware_fail(firmware, EFI_LOAD_ERROR, "%s: a kernel alignment of %llu bytes",
                              FILE_SETUP, (unsigned long long)align);
+    if (header->code32_start >= room)
+        return firmware_fail(firmware, EFI_LOAD_ERROR, "%s: a start outside the kernel",
+                             FILE_SETUP);
     void *kernel = pages(firmware, AllocateAddress, EfiLoaderCode, header->pref_address, room);
     if (kernel == NULL) {
         kernel = pages(firmware, AllocateMaxAddress, EfiLoaderCode, LAST_32_BIT, room + align);
@@ -123,7 +127,7 @@ static EFI_STATUS read_kernel(struct loader *loader, EFI_FILE_HANDLE volume)
             return no_memory(firmware, "the kernel", room + align);
         kernel = (void *)(((uint64_t)kernel + align - 1) & ~(align - 1));
     }
-    loader->entry = (uint64_t)kernel;
+    loader->entry = (uint64_t)kernel + header->code32_start;
     return files_read_into(firmware, volume, FILE_KERNEL, kernel, room, &size);
 }
 

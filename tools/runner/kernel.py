@@ -2,7 +2,8 @@
 host, since an emulator would take minutes for it. Nothing is installed and nobody need be root.
 
 What is made of a package is kept in build/linux/kernel/PACKAGE_VERSION/: `kernel`, the kernel as it
-lies in memory; `setup`, the sectors of the bzImage that hold its setup header; `release`.
+lies in memory; `setup`, the sectors of the bzImage that hold its setup header, with code32_start
+set to where the kernel starts, counted from its first byte; `release`.
 Sources: Linux, Documentation/arch/x86/boot.rst (the setup header); the ELF specification.
 """
 
@@ -31,6 +32,7 @@ SECTOR = 512
 MAGIC = b"HdrS"
 # Offsets in the bzImage.
 SETUP_SECTORS, MAGIC_AT, VERSION_AT, RELEASE_AT, PAYLOAD_AT = 0x1F1, 0x202, 0x206, 0x20E, 0x248
+CODE32_START_AT = 0x214
 RELEASE_BASE = 0x200
 VERSION_MIN = 0x208  # the first with the payload's place
 SETUP_BYTES = 4096   # more than any setup header takes
@@ -115,8 +117,8 @@ def unpack(payload):
 
 
 def flatten(elf):
-    """What an ELF kernel looks like in memory from its first byte on, without the zeroes at the end.
-    It must start there."""
+    """What an ELF kernel looks like in memory from its first byte on, without the zeroes at the end,
+    and how far from there it starts."""
     if len(elf) < ELF_HEADER.size or elf[:6] != b"\x7fELF\x02\x01":
         raise KernelError("the unpacked kernel is no 64-bit ELF file")
     header = ELF_HEADER.unpack_from(elf)
@@ -130,13 +132,13 @@ def flatten(elf):
             if offset + length > len(elf):
                 raise KernelError("the unpacked kernel is cut off")
             loads.append((physical, elf[offset:offset + length]))
-    first = min((physical for physical, _ in loads), default=None)
-    if first != entry:
-        raise KernelError("the kernel does not start at its first byte")
+    if not any(physical <= entry < physical + len(content) for physical, content in loads):
+        raise KernelError("the kernel starts outside itself")
+    first = min(physical for physical, _ in loads)
     memory = bytearray(max(physical + len(content) for physical, content in loads) - first)
     for physical, content in loads:
         memory[physical - first:physical - first + len(content)] = content
-    return bytes(memory.rstrip(b"\0"))
+    return bytes(memory.rstrip(b"\0")), entry - first
 
 
 def _program(words, what):
@@ -173,12 +175,15 @@ def _prepare(deb, package, folder):
     try:
         image = _image_of(deb)
         release = release_of(image)
-        memory = flatten(unpack(payload_of(image)))
+        memory, entry = flatten(unpack(payload_of(image)))
     except KernelError as error:
         raise UsageError(f"KERNEL: {package}: {error}") from None
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(dir=folder.parent))
-    (new / "setup").write_bytes(image[:SETUP_BYTES])
+    new.chmod(0o755)
+    setup = bytearray(image[:SETUP_BYTES])
+    struct.pack_into("<I", setup, CODE32_START_AT, entry)
+    (new / "setup").write_bytes(setup)
     (new / "kernel").write_bytes(memory)
     (new / "release").write_text(release + "\n")
     # The folder is there as a whole or not at all, whoever else prepares it meanwhile.
