@@ -1,5 +1,5 @@
-"""A Linux kernel out of a Debian package, made ready for the loader of tools/linux: unpacked on this
-host, since an emulator would take minutes for it. Nothing is installed and nobody need be root.
+"""A Linux kernel out of a Debian package, made ready for the loader of tools/linux: unpacked on
+this host, since an emulator would take minutes for it. Nothing is installed, nobody need be root.
 
 What is made of a package is kept in build/linux/kernel/PACKAGE_VERSION/: `kernel`, the kernel as it
 lies in memory; `setup`, the sectors of the bzImage that hold its setup header, with code32_start
