@@ -35,6 +35,15 @@ static size_t first_used(const struct pages *pages, size_t first, size_t count)
     return page < first + count ? page : first + count;
 }
 
+/* The last page in use of those from page on, itself in use, that whole words show to be so. */
+static size_t last_used(const struct pages *pages, size_t page)
+{
+    while ((page + 1) % WORD_BITS == 0 && page + 1 < pages->count &&
+           pages->used[(page + 1) / WORD_BITS] == UINT64_MAX)
+        page += WORD_BITS;
+    return page;
+}
+
 bool pages_take(struct pages *pages, size_t count, size_t align, size_t *first)
 {
     size_t start = 0;
@@ -42,7 +51,7 @@ bool pages_take(struct pages *pages, size_t count, size_t align, size_t *first)
     if (count == 0 || align == 0 || (align & (align - 1)) || count > pages->available)
         return false;
     while (start < pages->count && count <= pages->count - start) {
-        const size_t blocker = first_used(pages, start, count);
+        size_t blocker = first_used(pages, start, count);
 
         if (blocker == start + count) {
             flip(pages, start, count);
@@ -50,6 +59,7 @@ bool pages_take(struct pages *pages, size_t count, size_t align, size_t *first)
             *first = start;
             return true;
         }
+        blocker = last_used(pages, blocker);
         if (blocker + 1 > SIZE_MAX - align)
             return false;
         start = (blocker + align) & ~(align - 1);
