@@ -112,6 +112,9 @@ class EventsTest(unittest.TestCase):
         self.assertEqual(self.events(name="key.set.100", mode="key"), {"insn": 100, "wrpkru": 1})
         self.assertEqual(self.events(name="pt.appel1", mode="pt"),
                          {"insn": 100, "fault": 1, "invlpg": 1, "refill": 1})
+        self.assertEqual(self.events(name="limit.trap", mode="limit"), {"insn": 100, "fault": 1})
+        self.assertEqual(self.events(name="limit.appel1", mode="limit"),
+                         {"insn": 100, "fault": 1, "invlpg": 1, "refill": 1})
         self.assertEqual(self.events(name="space.switch", mode="pcid"), {"insn": 100, "cr3": 1})
         self.assertEqual(self.events(name="space.switch", mode="cr3"), {"insn": 100, "cr3": 1, "refill": 1})
 
