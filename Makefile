@@ -256,6 +256,7 @@ help:
 #>   ARGS="..."         the guest's arguments
 #>   DISABLE=ve,pml     features of the CPU to leave unused, to try the fallbacks; a wrong one
 #>                      gets the list
+#>   MEASURE=costs      before the guests: what the CPU's own events cost (docs/PERFORMANCE.md)
 #>   DISK=MiB|file      a disk of the guest's own: a new one of that size, or a file that keeps
 #>                      what is written to it (with CONF: its `disk = ata1` says whose it is)
 #>   CONF=file          a trapline.conf of your own instead of all that is the guest's;

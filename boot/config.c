@@ -19,12 +19,14 @@ enum global_key {
     KEY_DEBUG_PORT,
     KEY_DISABLE,
     KEY_SELFTEST,
+    KEY_MEASURE,
     GLOBAL_KEYS
 };
 
 static const char *const global_keys[GLOBAL_KEYS] = {
     [KEY_ON_EXIT] = "on_exit",       [KEY_SERIAL] = "serial",   [KEY_BAUD] = "baud",
     [KEY_DEBUG_PORT] = "debug_port", [KEY_DISABLE] = "disable", [KEY_SELFTEST] = "selftest",
+    [KEY_MEASURE] = "measure",
 };
 
 static const struct config_choice on_exit_choices[] = {
@@ -65,6 +67,11 @@ static const struct config_choice selftest_choices[] = {
     {"entry", HANDOVER_SELFTEST_ENTRY},
     {"silent-cpu", HANDOVER_SELFTEST_SILENT_CPU},
     {"nmi", HANDOVER_SELFTEST_NMI},
+};
+
+static const struct config_choice measure_choices[] = {
+    {"none", HANDOVER_MEASURE_NONE},
+    {"costs", HANDOVER_MEASURE_COSTS},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -195,29 +202,34 @@ static int set_disable(struct config_parser *p, struct span value)
     return 0;
 }
 
+/* A key whose value is one of a few words. bad: what to say of another one. */
+static int set_choice(struct config_parser *p, const char *bad, struct span value,
+                      const struct config_choice *choices, size_t count, uint32_t *to)
+{
+    const struct config_choice *choice = config_find_choice(value, choices, count);
+
+    if (choice == NULL)
+        return config_fail_choice(p, bad, value, choices, count, "");
+    *to = choice->value;
+    return 0;
+}
+
 static int set_global(struct config_parser *p, enum global_key key, struct span value)
 {
-    const struct config_choice *choice;
-
     switch (key) {
     case KEY_ON_EXIT:
-        choice = config_find_choice(value, on_exit_choices, COUNT(on_exit_choices));
-        if (choice == NULL)
-            return config_fail_choice(p, "bad on_exit", value, on_exit_choices,
-                                      COUNT(on_exit_choices), "");
-        p->config->on_exit = choice->value;
-        return 0;
+        return set_choice(p, "bad on_exit", value, on_exit_choices, COUNT(on_exit_choices),
+                          &p->config->on_exit);
     case KEY_SERIAL: return set_serial(p, value);
     case KEY_BAUD: return set_baud(p, value);
     case KEY_DEBUG_PORT: return set_debug_port(p, value);
     case KEY_DISABLE: return set_disable(p, value);
     case KEY_SELFTEST:
-        choice = config_find_choice(value, selftest_choices, COUNT(selftest_choices));
-        if (choice == NULL)
-            return config_fail_choice(p, "bad selftest", value, selftest_choices,
-                                      COUNT(selftest_choices), "");
-        p->config->selftest = choice->value;
-        return 0;
+        return set_choice(p, "bad selftest", value, selftest_choices, COUNT(selftest_choices),
+                          &p->config->selftest);
+    case KEY_MEASURE:
+        return set_choice(p, "bad measure", value, measure_choices, COUNT(measure_choices),
+                          &p->config->measure);
     case GLOBAL_KEYS: break;
     }
     return -1;

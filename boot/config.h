@@ -44,6 +44,7 @@ struct config {
     uint32_t on_exit;     /* enum handover_on_exit */
     uint32_t disable;     /* enum handover_disable */
     uint32_t selftest;    /* enum handover_selftest */
+    uint32_t measure;     /* enum handover_measure */
     uint32_t serial_port; /* 0 = none */
     uint32_t serial_baud; /* bits per second, divides 115200 */
     int32_t debug_port;   /* an I/O port, 0 = none, CONFIG_DEBUG_PORT_AUTO */

@@ -12,7 +12,7 @@
 
 enum {
     HANDOVER_MAGIC = 0x4c505254, /* "TRPL" */
-    HANDOVER_VERSION = 3,
+    HANDOVER_VERSION = 4,
     HANDOVER_MAX_REGIONS = 512,
     HANDOVER_MAX_CPUS = 256,
     HANDOVER_MAX_GUESTS = 64,
@@ -140,6 +140,12 @@ enum handover_selftest {
     HANDOVER_SELFTEST_NMI,        /* idle CPUs send NMIs to the others */
 };
 
+/* What the hypervisor measures before the first guest starts. */
+enum handover_measure {
+    HANDOVER_MEASURE_NONE = 0,
+    HANDOVER_MEASURE_COSTS, /* what the CPU's own events cost: hv/costs.h */
+};
+
 struct handover {
     uint32_t magic;
     uint32_t version;
@@ -163,6 +169,7 @@ struct handover {
     uint32_t cpu_count;
     uint32_t guest_count;
     uint32_t selftest;                                    /* enum handover_selftest */
+    uint32_t measure;                                     /* enum handover_measure */
     struct handover_region regions[HANDOVER_MAX_REGIONS]; /* sorted by base, not overlapping */
     struct handover_cpu cpus[HANDOVER_MAX_CPUS];
     struct handover_guest guests[HANDOVER_MAX_GUESTS];

@@ -133,6 +133,7 @@ static EFI_STATUS describe_machine(struct loader *loader)
     handover->on_exit = config->on_exit;
     handover->disable = config->disable;
     handover->selftest = config->selftest;
+    handover->measure = config->measure;
     handover->serial_port = config->serial_port;
     handover->serial_baud = config->serial_baud;
     handover->debug_port = debug_port(config);

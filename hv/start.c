@@ -5,6 +5,7 @@
 
 #include "hv/channel.h"
 #include "hv/console.h"
+#include "hv/costs.h"
 #include "hv/cpu.h"
 #include "hv/disk.h"
 #include "hv/guest.h"
@@ -137,6 +138,8 @@ void hv_start(const struct handover *handover)
     }
     kprintf("trapline: %u of %u CPUs in VMX root\n", usable, cpu_count);
     selftest_root(handover);
+    if (handover->measure == HANDOVER_MEASURE_COSTS && !problem[0])
+        costs_measure();
     disk_init(handover);
     create_guests(handover);
     atomic_store_explicit(&guests_ready, true, memory_order_release);

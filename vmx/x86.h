@@ -235,6 +235,15 @@ static inline uint64_t rdtsc(void)
     return (uint64_t)high << 32 | low;
 }
 
+/* The time-stamp counter, after all that comes before, stores included, and before all that comes
+ * after (SDM volume 2, RDTSC). */
+static inline uint64_t rdtsc_ordered(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("mfence\n\tlfence\n\trdtsc\n\tlfence" : "=a"(low), "=d"(high) : : "memory");
+    return (uint64_t)high << 32 | low;
+}
+
 static inline void outb(uint16_t port, uint8_t value)
 {
     __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));

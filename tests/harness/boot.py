@@ -28,7 +28,7 @@ GUEST_NAME = re.compile(r"^\[[^\]]+\] ")
 DEFAULTS = {
     "engine": "bochs", "models": "", "cpus": "1", "mem": "256", "timeout": "120",
     "guests": "", "args": "", "guest_mem": "64", "vcpus": "1", "time_limit": "", "tables": "",
-    "disable": "", "on_exit": "shutdown", "disk": "", "boots": "1", "conf": "", "missing": "no", "end": "ok", "reason": "",
+    "disable": "", "measure": "", "on_exit": "shutdown", "disk": "", "boots": "1", "conf": "", "missing": "no", "end": "ok", "reason": "",
     "report": "", "expect": "", "forbid": "", "after": "", "rows": "", "baseline": "", "matrix": "no",
 }
 
@@ -125,8 +125,9 @@ class BootTest:
             text = (self._folder / s["conf"]).read_text(encoding="latin-1")
             return text, conf_files(text, (own, guests), s["missing"] == "yes")
         text = f"on_exit = {s['on_exit']}\n"
-        if s["disable"]:
-            text += f"disable = {s['disable']}\n"
+        for key in ("disable", "measure"):
+            if s[key]:
+                text += f"{key} = {s[key]}\n"
         images = {}
         for name in s["guests"].split() or self._own_guests():
             built = own / f"{name}.elf"

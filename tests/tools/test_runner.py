@@ -67,12 +67,15 @@ class MatrixTest(unittest.TestCase):
 
     def test_features_to_disable(self):
         with mock.patch.dict(os.environ, {"DISABLE": "ve, pml"}):
-            self.assertEqual(settings.feature_list("DISABLE"), "ve, pml")
+            self.assertEqual(settings.word_list("DISABLE"), "ve, pml")
         with mock.patch.dict(os.environ, {"DISABLE": "ve; rm"}), self.assertRaises(UsageError):
-            settings.feature_list("DISABLE")
+            settings.word_list("DISABLE")
         self.assertIn("disable = ve\n\n[guest",
                       volume.guest_conf("x.elf", 64, 1, "", "shutdown", (), "ve")[1])
-        self.assertNotIn("disable", volume.guest_conf("x.elf", 64, 1, "", "shutdown")[1])
+        self.assertIn("measure = costs\n\n[guest",
+                      volume.guest_conf("x.elf", 64, 1, "", "shutdown", measure="costs")[1])
+        for key in ("disable", "measure"):
+            self.assertNotIn(key, volume.guest_conf("x.elf", 64, 1, "", "shutdown")[1])
 
 
 class ModelTest(unittest.TestCase):

@@ -3,6 +3,7 @@ UNIT_test_extents := hv/extents.c
 UNIT_test_paging := hv/paging.c
 UNIT_test_printf := hv/format.c
 UNIT_test_screen := hv/screen.c hv/font.c
+UNIT_test_series := hv/series.c hv/format.c
 UNIT_test_symbols := hv/symbols.c
 UNIT_test_gc_pauses := guest/workloads/gc/pauses.c
 UNIT_test_guest_args := guest/runtime/args.c

@@ -46,6 +46,7 @@ static void defaults(void **state)
     assert_int_equal(config.on_exit, HANDOVER_SHUTDOWN);
     assert_int_equal(config.disable, 0);
     assert_int_equal(config.selftest, HANDOVER_SELFTEST_NONE);
+    assert_int_equal(config.measure, HANDOVER_MEASURE_NONE);
     assert_int_equal(config.serial_port, 0x3f8);
     assert_int_equal(config.serial_baud, 115200);
     assert_int_equal(config.debug_port, CONFIG_DEBUG_PORT_AUTO);
@@ -74,6 +75,7 @@ static void everything(void **state)
          "debug_port = 0xe9\n"
          "disable = ept-1g, ept-2m,ept-ad , ept-exec-only, invept-single, xsaves, timer-save, "
          "x2apic, nx-huge\n"
+         "measure = costs\n"
          "[guest first] # one\n"
          "image = /a/b\\c.elf\n"
          "memory = 0x10 MiB\n"
@@ -99,6 +101,7 @@ static void everything(void **state)
     assert_int_equal(config.serial_baud, 9600);
     assert_int_equal(config.debug_port, 0xe9);
     assert_int_equal(config.disable, 0x1ff);
+    assert_int_equal(config.measure, HANDOVER_MEASURE_COSTS);
     assert_int_equal(config.guest_count, 2);
     assert_string_equal(config.guests[0].name, "first");
     assert_string_equal(config.guests[0].image, "\\a\\b\\c.elf");
@@ -115,7 +118,7 @@ static void everything(void **state)
     assert_string_equal(config.guests[0].args, "-n 5#6 \"q\"");
     assert_int_equal(config.guests[0].time_limit_ms, 250);
     assert_int_equal(config.guests[0].tables, 65536);
-    assert_int_equal(config.guests[0].line, 8);
+    assert_int_equal(config.guests[0].line, 9);
     assert_string_equal(config.guests[1].name, "second-1._x");
     assert_string_equal(config.guests[1].image, "\\with blank#.elf");
     assert_string_equal(config.guests[1].args, " # kept ");
@@ -202,7 +205,8 @@ static const struct {
     {"[guest a]\nmemory = 8\n[guest b]\nimage = x\n", "1: guest 'a' has no image"},
     {"hello\n" G, "1: neither 'key = value' nor '[guest NAME]': 'hello'"},
     {"\n\nspeed = 3\n" G,
-     "3: unknown key 'speed' (allowed: on_exit, serial, baud, debug_port, disable, selftest)"},
+     "3: unknown key 'speed' (allowed: on_exit, serial, baud, debug_port, disable, selftest, "
+     "measure)"},
     {"= 3\n" G, "1: unknown key ''"},
     {"serialx = 3\n" G, "1: unknown key 'serialx'"},
     {G "colour = red\n",
@@ -237,6 +241,8 @@ static const struct {
     {"debug_port = yes\n" G, "1: bad debug_port 'yes'"},
     {"selftest = maybe\n" G,
      "1: bad selftest 'maybe' (allowed: none, exception, stack, entry, silent-cpu, nmi)"},
+    {"measure = cost\n" G, "1: bad measure 'cost' (allowed: none, costs)"},
+    {"measure = none\nmeasure = costs\n" G, "2: a second 'measure'"},
     {"disable = warp\n" G, "1: unknown feature to disable 'warp' (allowed: ept-1g, ept-2m, ept-ad"},
     {"disable = ept-1g,,ept-2m\n" G, "1: unknown feature to disable ''"},
     {"disable = ept-1g,\n" G, "1: unknown feature to disable ''"},

@@ -21,7 +21,8 @@ DEFAULT_MODELS = {"bochs": DEFAULT_MODEL, "kvm": "host", "qemu-novmx": "max"}  #
 VCPUS_MAX = 32
 COPIES_MAX = 64
 REPEAT_MAX = 1000000
-GUEST_SETTINGS = ("GUEST", "ARGS", "VCPUS", "GUEST_MEM", "COPIES", "REPEAT", "PIN", "DISABLE")
+GUEST_SETTINGS = ("GUEST", "ARGS", "VCPUS", "GUEST_MEM", "COPIES", "REPEAT", "PIN", "DISABLE",
+                  "MEASURE")
 
 
 def number(name, default, low, high):
@@ -46,11 +47,11 @@ def cpu_list(name):
     return text
 
 
-def feature_list(name):
-    """The features in the variable name. Which there are is the loader's to say."""
+def word_list(name):
+    """The words in the variable name: features, or what is to be measured. Which there are is the loader's to say."""
     text = os.environ.get(name, "").strip()
     if text and not re.fullmatch(r"[a-z0-9-]+(\s*,\s*[a-z0-9-]+)*", text):
-        raise UsageError(f"{name}={text}: names of features, separated by commas, are allowed")
+        raise UsageError(f"{name}={text}: names, separated by commas, are allowed")
     return text
 
 
@@ -130,8 +131,8 @@ def choose_volume(build, mem, on_exit, channel=None):
     cpus = cpu_list("PIN")
     if cpus:
         more.append(("cpus", cpus))
-    disable = feature_list("DISABLE")
-    name, text = guest_conf(image, memory, vcpus, args, on_exit, more, disable)
+    disable = word_list("DISABLE")
+    name, text = guest_conf(image, memory, vcpus, args, on_exit, more, disable, word_list("MEASURE"))
     return Volume(text.encode(), {f"{FOLDER}/{name}.elf": image}, on_exit, name, args, disable)
 
 

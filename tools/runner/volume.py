@@ -20,7 +20,7 @@ def default_guest_memory(machine_mib, guests=1):
     return max(mib // MIB_UNIT * MIB_UNIT, GUEST_MIN_MIB)
 
 
-def guest_conf(image, memory_mib, vcpus, args, on_exit, more=(), disable=""):
+def guest_conf(image, memory_mib, vcpus, args, on_exit, more=(), disable="", measure=""):
     """The guest's name and the text of a trapline.conf for it alone. more: (key, value) of others."""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(image).stem)[:31]
     if any(not " " <= c <= "~" for c in args):
@@ -31,7 +31,8 @@ def guest_conf(image, memory_mib, vcpus, args, on_exit, more=(), disable=""):
         raise UsageError("ARGS: a double quote may stand neither first nor together with a #")
     quoted = args if '"' in args else f'"{args}"'
     text = (f"on_exit = {on_exit}\n"
-            + (f"disable = {disable}\n" if disable else "") +
+            + (f"disable = {disable}\n" if disable else "")
+            + (f"measure = {measure}\n" if measure else "") +
             f"\n"
             f"[guest {name}]\n"
             f"image = \\{FOLDER}\\{name}.elf\n"
