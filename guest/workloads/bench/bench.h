@@ -18,6 +18,7 @@ void bench_user(void);
 void bench_sweep(void);
 void bench_dirty_sweep(void);
 void bench_limit(void);
+void bench_cost(void);
 void bench_smp(void);
 
 #endif

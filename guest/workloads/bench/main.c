@@ -26,6 +26,7 @@ int main(int argc, char **argv)
     bench_space();
     bench_regions();
     bench_user();
+    bench_cost();
     bench_limit();
     bench_sweep();
     bench_dirty_sweep();
