@@ -64,6 +64,20 @@ void costs_guest_destroy(struct costs_guest *guest)
     guest_destroy(made);
 }
 
+/* What nobody expects must not stay unanswered either. */
+static void take(uint32_t reason)
+{
+    struct interruption event =
+        vmx_decode_interruption((uint32_t)vmread(VMCS_EXIT_INTERRUPTION_INFO));
+
+    if (reason == EXIT_REASON_EXTERNAL_INTERRUPT) {
+        cpu_handle_interrupt(event.vector);
+    } else if (reason == EXIT_REASON_EXCEPTION_OR_NMI && event.type == EVENT_NMI) {
+        cpu_handle_nmi();
+        cpu_unblock_nmis();
+    }
+}
+
 const char *costs_guest_visit(struct costs_guest *guest, struct costs_visit *visit,
                               const char *place, uint32_t reason)
 {
@@ -82,6 +96,7 @@ const char *costs_guest_visit(struct costs_guest *guest, struct costs_visit *vis
     came = (uint32_t)vmread(VMCS_EXIT_REASON);
     if (came == reason)
         return NULL;
+    take(came);
     ksnprintf(why, sizeof(why), "exit reason %x came in place of %u", came, reason);
     return why;
 }

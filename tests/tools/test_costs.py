@@ -49,8 +49,12 @@ def row(name="prot1", mode="exit", median=100, exits=0, flushes=0, ipis=0, unit=
             "p99": median, "exits": exits, "flushes": flushes, "ipis": ipis}
 
 
-def run(*rows, engine="bochs", guest="bench"):
-    return {"schema": 1, "engine": engine, "model": "m", "guest": guest, "rows": list(rows)}
+def run(*rows, engine="bochs", guest="bench", system="trapline"):
+    return {"schema": 1, "system": system, "engine": engine, "model": "m", "guest": guest, "rows": list(rows)}
+
+
+def bundle(*runs):
+    return {"schema": 2, "runs": list(runs)}
 
 
 class TableTest(unittest.TestCase):
@@ -178,9 +182,19 @@ class ReportTest(unittest.TestCase):
     def test_measured_is_beside(self):
         measured = run(row(median=1234), row("unprot", median=9), engine="kvm")
         lines = costs.report(run(row(), row(mode="ept")), table(), ["haswell"], measured=measured)
-        self.assertTrue(lines[0].endswith("| measured: kvm, m |"))
-        self.assertTrue(lines[2].endswith("| 50 to 100 | 1,234 |"))
-        self.assertTrue(lines[3].endswith("| 50 to 100 | - |"))
+        self.assertTrue(lines[0].endswith("| by its events: kvm, m | measured there |"))
+        self.assertTrue(lines[2].endswith("| 50 to 100 | 25 to 100 | 1,234 |"))
+        self.assertTrue(lines[3].endswith("| 50 to 100 | 25 to 100 | - |"))
+
+    def test_what_the_measured_run_has_no_row_for_is_named(self):
+        lines = costs.report(run(row(exits=1, flushes=1)), table(), ["haswell"],
+                             measured=run(row("cost.vmcall", "root", 900), engine="bare"))
+        self.assertTrue(lines[2].endswith("| 850 to 1,600 +fr | 925 to 1,000 +fr | - |"))
+        self.assertIn("and no row", lines[4])
+
+    def test_events_are_not_predicted(self):
+        lines = costs.report(run(row("cost.vmcall", "root", 5, exits=1), row()), table(), ["haswell"])
+        self.assertEqual([line.split(" ")[1] for line in lines[2:]], ["prot1"])
 
     def test_only(self):
         rows = run(row(), row("unprot"), row("map2"))
@@ -201,22 +215,82 @@ class ReportTest(unittest.TestCase):
             costs.choose_cpus("westmere", table())
 
 
+class MeasuredTest(unittest.TestCase):
+    """Events whose costs a run has measured."""
+
+    def costs(self, *rows):
+        found = costs.measured_costs(run(*rows, engine="bare"))
+        return {event: (cost.low, cost.high) for (event, _), cost in found.items()}
+
+    def test_each_event_by_its_row(self):
+        self.assertEqual(self.costs(row("cost.vmcall", "root", 700), row("cost.violation", "root", 950),
+                                    row("cost.invept.single", "root", 180), row("cost.refill", "root", 20),
+                                    row("cost.ipi", "root", 1500), row("cost.ve", "ve", 400),
+                                    row("limit.trap", "limit", 500), row("view.switch", "exitless", 140),
+                                    row("space.switch", "pcid", 200), row("add", median=0.8)),
+                         {"exit": (700, 700), "violation": (250, 250), "flush": (180, 180), "refill": (20, 20),
+                          "ipi": (1500, 1500), "ve": (400, 400), "fault": (500, 500), "vmfunc": (140, 140),
+                          "cr3": (200, 200), "insn": (0.2, 0.8)})
+
+    def test_the_next_best_row(self):
+        self.assertEqual(self.costs(row("hypercall.null", median=800), row("cost.invept.all", "root", 90)),
+                         {"exit": (800, 800), "flush": (90, 90), "insn": (0.25, 1)})
+
+    def test_what_is_no_such_row(self):
+        self.assertEqual(self.costs(row("view.switch", "exit", 2000), row("space.switch", "cr3", 300),
+                                    row("cost.violation", "root", 900)), {"insn": (0.25, 1)})
+        self.assertEqual(self.costs(row("cost.vmcall", "root", 9), row("cost.violation", "root", 8))["violation"], (0, 0))
+
+    def test_the_table_of_events(self):
+        measured = run(row("prot1"), row("cost.vmcall", "root", 900), row("cost.vmread", "root", 12.5),
+                       row("cost.ve", "ve", 333, per="fault"), engine="bare")
+        lines = costs.measured_table(measured, table(), ["haswell", "skylake"])
+        self.assertEqual(lines[1:4], ["Events as bare, m measured them, in ticks, and as published, in cycles:", "",
+                                      "| row | event | per | min | median | p99 | haswell | skylake |"])
+        self.assertEqual(lines[5:], ["| cost.vmcall | exit | op | 900 | 900 | 900 | 800 to 1,500 | - |",
+                                     "| cost.ve | ve | fault | 333 | 333 | 333 | - | - |",
+                                     "| cost.vmread | - | op | 12 | 12 | 12 | - | - |"])
+        self.assertEqual(costs.measured_table(run(row(), engine="kvm"), table(), ["haswell"]), [])
+
+    def test_each_row_is_one_that_is_measured(self):
+        folders = (ROOT / "guest/workloads/bench", ROOT / "hv")
+        text = "".join(path.read_text() for folder in folders for path in folder.glob("*.c"))
+        for rows in costs.MEASURED_BY.values():
+            for name, _ in rows:
+                if name.startswith(costs.COST_ROWS):
+                    self.assertIn(f'"{name}"', text)
+
+
+class RunsTest(unittest.TestCase):
+    """Which run of a file it is."""
+
+    RUNS = [run(row(), system="linux"), run(row(), guest="gc"), run(row()), run(row(), engine="kvm", guest="gc"),
+            run(row(), engine="bare"), run(row(), engine="kvm", system="linux")]
+
+    def test_the_first_that_fits(self):
+        self.assertIs(costs.choose_run(self.RUNS, "r", None, True), self.RUNS[2])
+        self.assertIs(costs.choose_run(self.RUNS, "r", None, False), self.RUNS[4])
+        self.assertIs(costs.choose_run(self.RUNS[:2], "r", None, True), self.RUNS[1])
+        self.assertIs(costs.choose_run(self.RUNS[:4], "r", None, False), self.RUNS[3])
+
+    def test_by_number(self):
+        self.assertIs(costs.choose_run(self.RUNS, "r", 2, True), self.RUNS[1])
+        self.assertIs(costs.choose_run(self.RUNS, "r", 4, False), self.RUNS[3])
+
+    def test_what_does_not_fit(self):
+        for runs, number, emulated, why in ((self.RUNS, 0, True, "it has 6"), (self.RUNS, 7, True, "it has 6"),
+                                            (self.RUNS, 1, True, "of linux"), (self.RUNS, 4, True, "cycles already"),
+                                            (self.RUNS, 2, False, "measures nothing"),
+                                            (self.RUNS[:1], None, True, "no run of trapline"),
+                                            (self.RUNS[:3], None, False, "no run of trapline"), ([], None, True, "no run")):
+            with self.assertRaises(UsageError) as raised:
+                costs.choose_run(runs, "r", number, emulated)
+            self.assertIn(why, str(raised.exception))
+            self.assertTrue(str(raised.exception).startswith("r: "))
+
+
 class FilesTest(unittest.TestCase):
     """Files that are not what they should be."""
-
-    def test_bad_results(self):
-        good = run(row())
-        self.assertEqual(costs.read_results(json.dumps(good), "r"), good)
-        for bad in ({}, [], 3, dict(good, schema=2), dict(good, rows=None), dict(good, engine=None),
-                    dict(good, rows=[3]), dict(good, rows=[dict(row(), name=3)]),
-                    dict(good, rows=[dict(row(), median=None)]), dict(good, rows=[dict(row(), exits="1")]),
-                    dict(good, rows=[dict(row(), exits=True)]), dict(good, rows=[dict(row(), flushes=-1)]),
-                    dict(good, rows=[dict(row(), ipis=float("nan"))])):
-            with self.assertRaises(UsageError, msg=str(bad)) as raised:
-                costs.read_results(json.dumps(bad), "r")
-            self.assertTrue(str(raised.exception).startswith("r: "))
-        with self.assertRaises(UsageError):
-            costs.read_results("{", "r")
 
     def call(self, *arguments):
         out = io.StringIO()
@@ -235,8 +309,15 @@ class FilesTest(unittest.TestCase):
             self.assertIn("850 to 1,600", self.call(*base, str(here / "r")))
             self.assertIn("7,777", self.call(*base, "--measured", str(here / "m"), str(here / "r")))
             self.assertIn("the second", self.call(*base, "--sources", str(here / "r")))
+            (here / "s").write_text(json.dumps(bundle(run(row(), system="linux"), run(row(exits=2)),
+                                                      run(row("cost.ve", "ve", 444), engine="bare"), run(row()))))
+            both = self.call(*base, "--measured", str(here / "s"), str(here / "s"))
+            self.assertIn("1,650 to 3,100", both)
+            self.assertIn("| cost.ve | ve | op | 444 |", both)
+            self.assertIn("| 50 to 100 |", self.call(*base, "--run", "4", str(here / "s")))
             for wrong in ((str(here / "m"),), ("--measured", str(here / "r"), str(here / "r")),
-                          (str(here / "none"),), (str(here / "b"),), ("--cpu", "x", str(here / "r"))):
+                          (str(here / "none"),), (str(here / "b"),), ("--cpu", "x", str(here / "r")),
+                          ("--run", "1", str(here / "s")), ("--measured-run", "1", str(here / "r"))):
                 with self.assertRaises(UsageError, msg=str(wrong)):
                     costs.main((*base, *wrong))
 
