@@ -165,10 +165,20 @@ void cpu_set_user_gates(void)
     set_gates();
 }
 
-void cpu_borrow_page_fault_gate(void (*entry)(void))
+static void borrow_gate(unsigned vector, void (*entry)(void))
 {
     if (entry)
-        set_gate(VECTOR_PF, (uint64_t)entry, 0);
+        set_gate(vector, (uint64_t)entry, 0);
     else
         set_gates();
+}
+
+void cpu_borrow_page_fault_gate(void (*entry)(void))
+{
+    borrow_gate(VECTOR_PF, entry);
+}
+
+void cpu_borrow_trap_gate(void (*entry)(void))
+{
+    borrow_gate(TRAPLINE_VECTOR_TRAP, entry);
 }

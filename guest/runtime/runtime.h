@@ -59,6 +59,9 @@ void cpu_set_page_fault_gate(void);
  */
 void cpu_borrow_page_fault_gate(void (*entry)(void));
 
+/* The same for forbidden accesses; the entry releases the vCPU's struct trapline_trap_area. */
+void cpu_borrow_trap_gate(void (*entry)(void));
+
 /* From now on exceptions and interrupts may come from ring 3. */
 void cpu_set_user_gates(void);
 
