@@ -68,13 +68,14 @@ class Bench:
         return " ".join((["quick"] if self.quick else []) + [word for word in words if word])
 
 
-def trapline_job(bench, label, seconds, guest, args, machine, vcpus=1, copies=1, guest_mem=None, disable=""):
+def trapline_job(bench, label, seconds, guest, args, machine, vcpus=1, copies=1, guest_mem=None, disable="",
+                 measure=""):
     """A run of a guest on Trapline."""
     def run(folder, on_line, on_wait):
         image = find_guest(guest, bench.build / "guests")
         memory = guest_mem or default_guest_memory(machine.mem, copies)
         more = [("copies", copies)] if copies > 1 else []
-        name, conf = guest_conf(image, memory, vcpus, args, "shutdown", more, disable)
+        name, conf = guest_conf(image, memory, vcpus, args, "shutdown", more, disable, measure)
         volume = Volume(conf.encode(), {f"{FOLDER}/{name}.elf": image}, "shutdown", name, args, disable)
         return [run_trapline(bench.engine, machine, volume, bench.build, bench.root, folder, job.timeout,
                              on_line, on_wait)]
@@ -97,11 +98,13 @@ def _run_linux(bench, job, machine, programs, mitigations, folder, on_line, on_w
 
 
 def micro_jobs(bench):
-    """The microbenchmarks on one CPU, and on two of which one is kept busy by the same program."""
+    """The microbenchmarks on one CPU, and on two of which one is kept busy by the same program; before them, what the
+    CPU's own events cost."""
     one, two = bench.machine(1), bench.machine(2)
     alone, beside = bench.bench_args(), bench.bench_args("others=1")
-    yield trapline_job(bench, "1 CPU", 40 if bench.quick else 110, BENCH, alone, one)
-    yield trapline_job(bench, "2 CPUs", 70 if bench.quick else 200, BENCH, beside, two, vcpus=2)
+    yield trapline_job(bench, "1 CPU", 40 if bench.quick else 110, BENCH, alone, one, measure="costs")
+    yield trapline_job(bench, "2 CPUs", 70 if bench.quick else 200, BENCH, beside, two, vcpus=2,
+                       measure="costs")
     yield from linux_jobs(bench, "1 CPU", 115, [(BENCH, alone, {})], one)
     yield from linux_jobs(bench, "2 CPUs", 170, [(BENCH, beside, {})], two)
 
