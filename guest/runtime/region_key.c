@@ -49,12 +49,11 @@ static unsigned pkru_bits(unsigned access)
     return access & TRAPLINE_READ ? PKRU_WRITE_DISABLE : PKRU_ACCESS_DISABLE;
 }
 
-static void set_key(unsigned key, unsigned access)
+static void apply_key(const struct region_set *set)
 {
-    const unsigned shift = key * PKRU_BITS;
-    const uint32_t mask = (uint32_t)(PKRU_ACCESS_DISABLE | PKRU_WRITE_DISABLE) << shift;
+    const uint32_t mask = (PKRU_ACCESS_DISABLE | PKRU_WRITE_DISABLE) * set->key_unit;
 
-    write_pkru((read_pkru() & ~mask) | pkru_bits(access) << shift);
+    write_pkru((read_pkru() & ~mask) | pkru_bits(set->access) * set->key_unit);
 }
 
 static struct region_set *set_of(const struct region *region, size_t index)
@@ -77,8 +76,11 @@ void region_key_stray(struct region *region, size_t index)
     set->strayed[set->strays++] = (uint32_t)index;
 }
 
-/* Bring the strays back: their own rights are full again, the set's key rules. */
-static void gather(struct region_set *set)
+/*
+ * Bring the strays back: their own rights are full again, the set's key rules. Apart, and a lean
+ * handler's function, so that the usual way to it saves but the registers that it uses.
+ */
+__attribute__((noinline)) TRAP_LEAN_HANDLER static void gather(struct region_set *set)
 {
     struct region_flush flush = region_flush_begin(set->strays);
 
@@ -125,7 +127,7 @@ int region_set_prot(struct region_set *set, unsigned access)
     set->access = access & ACCESS_RW;
     if (set->strays)
         gather(set);
-    set_key(set->key, set->access);
+    apply_key(set);
     return 0;
 }
 
@@ -135,6 +137,7 @@ static int take_key(struct region_set *set)
         if (!(keys_used >> key & 1)) {
             keys_used |= 1u << key;
             set->key = (uint8_t)key;
+            set->key_unit = 1u << key * PKRU_BITS;
             return 0;
         }
     }
@@ -152,7 +155,7 @@ int region_set_begin(struct region_set *set)
     if (result != 0)
         return result;
     set->access = ACCESS_RW;
-    set_key(set->key, set->access);
+    apply_key(set);
     for (size_t i = 0; i < set->count; i++) {
         const size_t index = region_index(region, set->pages[i]);
 

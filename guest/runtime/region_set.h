@@ -7,9 +7,10 @@
 struct region_set {
     struct region_set *next;
     struct region *region;
-    uint8_t key;     /* with keys: the pages' protection key */
-    unsigned access; /* with keys: what PKRU allows for it */
-    size_t strays;   /* with keys: pages that were protected singly since */
+    uint8_t key;       /* with keys: the pages' protection key */
+    uint32_t key_unit; /* with keys: the lower of the key's bits in PKRU */
+    unsigned access;   /* with keys: what PKRU allows for it */
+    size_t strays;     /* with keys: pages that were protected singly since */
     size_t count;
     void **pages;      /* in the order they were given */
     uint32_t *strayed; /* the strays, as page numbers in the region */
@@ -22,6 +23,6 @@ int region_set_begin(struct region_set *set);
 void region_set_end(struct region_set *set);
 
 /* Set a set's access page by page. */
-int region_set_protn(struct region_set *set, unsigned access);
+TRAP_LEAN_HANDLER int region_set_protn(struct region_set *set, unsigned access);
 
 #endif
