@@ -128,7 +128,7 @@ class TableTest(ReportTest):
     """What the tables say."""
 
     def test_best_and_ratio(self):
-        """The lowest of each side makes the ratio; it is named, and its events follow."""
+        """The lowest of each side makes the ratio; it is named."""
         table = all_tables(self.read(TRAPLINE, LINUX))[0]
         self.assertEqual(table.title, "Operations: testlake, in Bochs, 1 CPU")
         line = self.line(table, "prot1")
@@ -138,7 +138,7 @@ class TableTest(ReportTest):
         self.assertEqual(line["Linux, mprotect + SIGSEGV"], "5,000; 4,000 own area")
         self.assertEqual(line["Linux's best"], "3,400 uffd")
         self.assertEqual(line["Linux / Trapline"], "340x (pt)")
-        self.assertEqual(line["exits / flushes / IPIs"], "0/0/0")
+        self.assertEqual(line["exits / flushes / IPIs"], "ept 1/1/0.25; pt, key 0/0/0")
         self.assertEqual(line["limit"], "-")
 
     def test_limit(self):
@@ -147,10 +147,17 @@ class TableTest(ReportTest):
         self.assertEqual((line["Linux / Trapline"], line["limit"]), ("10x (ept)", "20"))
 
     def test_events(self):
-        """Events are those of the best mechanism."""
+        """Events are those of each mechanism."""
         trapline = run("trapline", [row("prot1", "exit", 1, exits=1, flushes=0.5, ipis=3), row("pt.prot1", "pt", 2)])
         line = self.line(all_tables(self.read(trapline))[0], "prot1")
-        self.assertEqual(line["exits / flushes / IPIs"], "1/0.5/3")
+        self.assertEqual(line["exits / flushes / IPIs"], "ept 1/0.5/3; pt 0/0/0")
+
+    def test_costs(self):
+        """The CPU's own events are of interest where there is a CPU."""
+        rows = [row("cost.ve", "ve", 450), row("cost.invept", "single-context", 200)]
+        table, = all_tables(self.read(run("trapline", rows, engine="bare")))
+        self.assertEqual([line[0] for line in table.rows], ["`cost.ve`", "`cost.invept`"])
+        self.assertEqual(all_tables(self.read(run("trapline", rows))), [])
 
     def test_missing(self):
         """What a system lacks is a dash, and so is a ratio to nothing."""

@@ -29,6 +29,10 @@ class Figures:
                                 tuple(float(row[event]) for event in EVENTS))
                 self._by_name.setdefault(row["name"], {})[row["mode"]] = figure
 
+    def names(self, beginning):
+        """The names that begin like this, in the order of the rows."""
+        return [name for name in self._by_name if name.startswith(beginning)]
+
     def all(self, name):
         """The figures of a name, the lowest median first."""
         return sorted(self._by_name.get(name, {}).values(), key=lambda figure: figure.median)

@@ -11,6 +11,7 @@ from .results import EMULATOR, ENGINES, HARDWARE
 from .workloads import LESS, MODES, WORKLOADS, lines
 
 EVENTS_HEAD = "exits / flushes / IPIs"
+COSTS = "cost."  # how the names of rows about the CPU's events begin
 RATIO, AHEAD = "Linux / Trapline", "Trapline ahead"
 RATIOS = (RATIO, AHEAD)
 
@@ -52,6 +53,14 @@ def mprotect_cell(figures):
                      for figure in figures) or MISSING
 
 
+def events_cell(figures):
+    """The events of one operation, by mechanism; those that have the same together."""
+    mechanisms = {}
+    for mechanism, figure in figures.items():
+        mechanisms.setdefault(show_events(figure), []).append(mechanism)
+    return "; ".join(f"{', '.join(names)} {events}" for events, names in mechanisms.items()) or MISSING
+
+
 def operations_table(bench):
     """What each operation costs on one machine."""
     heads = ["operation", "per", *(f"Trapline, {name}" for name in MECHANISMS.values()), "Linux, mprotect + SIGSEGV",
@@ -63,14 +72,14 @@ def operations_table(bench):
         ratio = f"{show_ratio(found.ratio)} ({found.mechanism})" if found.ratio else MISSING
         row = [named(found.operation.text, found.operation.row), found.per,
                *(median(found.trapline.get(mechanism)) for mechanism in MECHANISMS),
-               mprotect_cell(found.mprotect), with_mode(found.linux), ratio, show_events(found.best),
+               mprotect_cell(found.mprotect), with_mode(found.linux), ratio, events_cell(found.trapline),
                median(found.limit)]
         for figure in found.others:
             row += [with_mode(figure), show_ratio(found.ratio_to(figure))]
         rows.append(row)
     note = ("Medians in ticks. Linux's best is the lowest of its modes, which is named; own area: the page is an area "
-            "(VMA) of its own. The ratio is Linux's best by Trapline's best, whose mode is in brackets and whose "
-            "exits, flushes and IPIs for one operation follow. The limit is the bare fault in the guest, with nothing "
+            "(VMA) of its own. The ratio is Linux's best by Trapline's best, whose mode is in brackets. Exits, flushes "
+            "and IPIs are those of one operation, by mode. The limit is the bare fault in the guest, with nothing "
             "else.")
     if bench.linux_name != "Linux":
         note += f" {bench.linux_name}, where nothing else is said."
@@ -84,6 +93,14 @@ def only_trapline_table(bench):
         rows += [[named(text, row), figure.mode, figure.per, show(figure.median), show_events(figure)]
                  for figure in bench.trapline.all(row) if figure.unit == TICKS]
     return Table(f"Only on Trapline: {bench.machine}", ["operation", "mode", "per", "ticks", EVENTS_HEAD], rows)
+
+
+def costs_table(bench):
+    """What the CPU's own events cost, where there is a CPU."""
+    rows = [] if bench.machine.engine == EMULATOR else [
+        [f"`{figure_name}`", figure.mode, figure.per, show(figure.median)]
+        for figure_name in bench.trapline.names(COSTS) for figure in bench.trapline.all(figure_name)]
+    return Table(f"What the CPU's own events cost: {bench.machine}", ["event", "mode", "per", "ticks"], rows)
 
 
 def workloads_table(machine, found):
@@ -109,7 +126,7 @@ def all_tables(results):
     tables = [operations_table(bench) for bench in found]
     for machine in results.machines():
         tables.append(workloads_table(machine, lines(results, machine)))
-    tables += [only_trapline_table(bench) for bench in found]
+    tables += [only_trapline_table(bench) for bench in found] + [costs_table(bench) for bench in found]
     return [table for table in tables if table.rows]
 
 
