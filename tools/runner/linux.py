@@ -38,6 +38,9 @@ BOCHS_ONLY = (
     "clearcpuid=580",
     # MWAIT never wakes by another CPU's write there.
     "idle=halt",
+    # How long a delay loop is, which each further CPU would measure for 190 M ticks of all CPUs. It
+    # is what CPUs of 2.5 GHz have and about what the models say of themselves.
+    "lpj=10000000",
 )
 
 
