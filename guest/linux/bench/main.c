@@ -13,12 +13,22 @@
 #include "guest/linux/bench/protection.h"
 #include "guest/linux/linux.h"
 
-static void leave_out_largest(void)
+static void leave_out(const char *const *rows, size_t count)
 {
-    static const char *const rows[] = {"dirty.sweep.65536.100", "dirty.sweep.262144.100"};
-
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (size_t i = 0; i < count; i++)
         bench_leave_out(rows[i], "a signal for each page takes too long");
+}
+
+static void leave_out_slow(const struct dirty_way *way)
+{
+    static const char *const largest[] = {"dirty.sweep.65536.100", "dirty.sweep.262144.100"};
+    static const char *const large[] = {"dirty.16384.10", "dirty.16384.100"};
+
+    if (way->is_slow)
+        leave_out(largest, sizeof(largest) / sizeof(largest[0]));
+    /* It is the slower of the two ways with a signal for each page. */
+    if (way == &dirty_mprotect && bench_quick())
+        leave_out(large, sizeof(large) / sizeof(large[0]));
 }
 
 /* Those of Trapline's program, each way in turn. */
@@ -35,8 +45,7 @@ static void run_dirty(void)
         }
         dirty_choose(ways[i]);
         bench_mode(ways[i]->mode);
-        if (ways[i]->is_slow)
-            leave_out_largest();
+        leave_out_slow(ways[i]);
         bench_dirty();
         bench_dirty_sweep();
         bench_leave_out(NULL, NULL);

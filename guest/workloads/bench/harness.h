@@ -48,6 +48,9 @@ struct bench_op {
  */
 bool bench_arguments(int argc, char **argv);
 
+/* Whether the program was told to be quick. */
+bool bench_quick(void);
+
 /* How many other CPUs are to run in the program meanwhile, less than vcpu_count(). */
 unsigned bench_others(void);
 

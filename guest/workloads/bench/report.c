@@ -27,6 +27,7 @@ static struct {
 static unsigned only_count;
 static struct {
     const char *name, *why;
+    bool said;
 } left_out[LEFT_OUT_MAX];
 static unsigned left_out_count;
 
@@ -112,23 +113,34 @@ static bool selected(const char *row, size_t least)
     return found;
 }
 
+/* Says so, once. */
+static bool is_left_out(const char *name)
+{
+    for (unsigned i = 0; i < left_out_count; i++) {
+        if (strcmp(left_out[i].name, name) == 0) {
+            if (!left_out[i].said)
+                printf("bench: %s%s%s left out: %s\n", name, mode ? " by " : "", mode ? mode : "",
+                       left_out[i].why);
+            left_out[i].said = true;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool bench_wanted(const char *name)
 {
-    return only_count == 0 || selected(name, 0);
+    return (only_count == 0 || selected(name, 0)) && !is_left_out(name);
 }
 
 bool bench_named(const char *family, const char *name)
 {
-    if (!selected(name, strlen(family)))
-        return false;
-    for (unsigned i = 0; i < left_out_count; i++) {
-        if (strcmp(left_out[i].name, name) == 0) {
-            printf("bench: %s%s%s left out: %s\n", name, mode ? " by " : "", mode ? mode : "",
-                   left_out[i].why);
-            return false;
-        }
-    }
-    return true;
+    return selected(name, strlen(family)) && !is_left_out(name);
+}
+
+bool bench_quick(void)
+{
+    return quick;
 }
 
 void bench_leave_out(const char *name, const char *why)
@@ -136,6 +148,7 @@ void bench_leave_out(const char *name, const char *why)
     assert(left_out_count < LEFT_OUT_MAX);
     if (name) {
         left_out[left_out_count].name = name;
+        left_out[left_out_count].said = false;
         left_out[left_out_count++].why = why;
     } else {
         left_out_count = 0;
