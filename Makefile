@@ -133,7 +133,11 @@ parts: hv $(BUILD)/BOOTX64.EFI guests $(filter $(BUILD)/guests/%,$(GUEST_ELF))
 
 unit-programs: $(UNIT_PROGRAMS)
 
-test-parts: parts $(TEST_GUEST_ELF)
+test-parts: parts linux-side $(TEST_GUEST_ELF)
+
+# What is run on Linux in an emulator.
+.PHONY: linux-side
+linux-side: linux-boot linux-static $(BUILD)/linux/bench
 
 # The packages come before anything that needs them, even before make reads what they bring.
 setup:
@@ -145,15 +149,15 @@ run: setup
 
 # Side by side with Linux; what it needs beyond the rest comes with it.
 bench bench-quick: setup-bench
-	@$(MAKE) parts linux-boot linux-static $(BUILD)/linux/bench
+	@$(MAKE) parts linux-side
 	@tools/bench run $(if $(filter bench-quick,$@),--quick)
 
-bench-native: setup-bench
+bench-native: setup
 	@$(MAKE) $(BUILD)/linux/bench
 	@tools/bench native
 
 # FILE=: a results.json, a console's log, or a table that was typed; MODEL=, CPUS=: what it does not say itself.
-bench-add: setup-bench
+bench-add:
 	$(if $(FILE),,$(error FILE=file is missing: a results.json, the log of a console, or a typed table))
 	@tools/bench add "$(FILE)" $(if $(MODEL),--model "$(MODEL)") $(if $(CPUS),--cpus $(CPUS)) \
 		$(if $(OTHERS),--others $(OTHERS)) $(if $(MEM),--mem $(MEM)) $(if $(ENGINE),--engine $(ENGINE))
@@ -182,15 +186,15 @@ image: setup
 # Of the programs for Linux the tests need all or, where ONLY names others, none.
 TEST_LINUX := $(if $(filter unit/% model/% tools/% boot/% hostile/%,$(ONLY)),,linux)
 
-test: setup
+test: setup-bench
 	@$(MAKE) test-parts unit-programs $(TEST_LINUX)
 	@tests/run unit model tools linux boot
 
-test-unit: setup
+test-unit: setup-bench
 	@$(MAKE) unit-programs $(TEST_LINUX)
 	@tests/run unit model tools linux
 
-test-boot: setup
+test-boot: setup-bench
 	@$(MAKE) test-parts
 	@tests/run boot
 

@@ -12,6 +12,8 @@ from runner import UsageError
 from runner.bochs import DEFAULT_MODEL
 from runner.compare import LIMIT, as_text, changes, read_rows, rows_by_name
 from runner.disk import CHANNEL, MIB
+from runner.kernel import find_kernel
+from runner.linux import run_linux
 from runner.machine import Machine, make_run_folder, run_machine
 from runner.qemu import Qemu
 from runner.settings import find_bochs
@@ -23,6 +25,7 @@ FOLDERS = ("boot", "hostile")
 ENGINES = ("bochs", "qemu-novmx")
 ENDS = ("ok", "failed", "cannot-start", "none")
 QEMU_MODEL = "Skylake-Client-v4"  # what its emulation cannot do, VMX among that, is left out
+MITIGATIONS_OFF = "off"
 GUEST_NAME = re.compile(r"^\[[^\]]+\] ")
 
 DEFAULTS = {
@@ -30,6 +33,7 @@ DEFAULTS = {
     "guests": "", "args": "", "guest_mem": "64", "vcpus": "1", "time_limit": "", "tables": "",
     "disable": "", "measure": "", "on_exit": "shutdown", "disk": "", "boots": "1", "conf": "", "missing": "no", "end": "ok", "reason": "",
     "report": "", "expect": "", "forbid": "", "after": "", "rows": "", "baseline": "", "matrix": "no",
+    "linux": "",
 }
 
 
@@ -149,6 +153,8 @@ class BootTest:
             engine, model = Qemu("qemu-novmx"), self._model or QEMU_MODEL
         machine = Machine(model, int(s["cpus"]), int(s["mem"]), disk=disk)
         engine.check(machine)
+        if s["linux"]:
+            return self._boot_linux(engine, machine)
         text, images = self._conf()
         files = volume_files(self._build, text.encode("latin-1"), images)
         folder = make_run_folder(self._build / "runs")
@@ -157,6 +163,12 @@ class BootTest:
                               lambda started: None, re.compile(s["after"]) if s["after"] else None)
         (folder / "console.txt").write_text("\n".join(outcome.transcript.lines) + "\n")
         return outcome
+
+    def _boot_linux(self, engine, machine):
+        folder = make_run_folder(self._build / "runs")
+        return run_linux(engine, machine, find_kernel(self._build), _lines(self._settings["linux"]), folder,
+                         int(self._settings["timeout"]), MITIGATIONS_OFF, lambda line: None, lambda started: None,
+                         self._build)
 
     def _boots(self):
         """The boots, each with the disk as the one before has left it, up to one that ended as it

@@ -8,8 +8,8 @@ from runner import UsageError
 from runner.console import Transcript
 from runner.results import RUN, TICKS, parse_results, whole_run
 
-# What the hypervisor's console says of its machine.
-_CPU = re.compile(r"^trapline: CPU (.*)$")
+# What the hypervisor's console says of its machine; the CPU's name is as Linux has it in /proc/cpuinfo.
+_CPU = re.compile(r"^trapline: CPU (.*), [0-9A-F]+_[0-9A-F]+H stepping \d+$")
 _CPUS = re.compile(r"^trapline: (\d+) of \d+ CPUs in VMX root$")
 _MEMORY = re.compile(r"^trapline: (\d+) MiB free\b")
 _GUEST = re.compile(r"^trapline: guest (\S+): \d+ MiB, \d+ vCPUs?\b")
