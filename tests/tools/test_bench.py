@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 from benchmarks.brought import read_brought
 from benchmarks.lanes import Progress, run_jobs
 from benchmarks.plan import Bench, Job, plan
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import WORKLOADS, linux_ways
 from runner import UsageError
 from runner.results import RUN, parse_results
 
@@ -30,6 +30,8 @@ class FakeEngine:
 
 class FakeLinux:
     """Notes what it is asked to run."""
+
+    release = "6.12.1-test"
 
     def __init__(self, mitigations=("off",)):
         self.asked = []
@@ -87,15 +89,24 @@ class PlanTest(unittest.TestCase):
         for cpus, args in ((1, ""), (2, "others=1"), (4, "only=add,shootdown,raise")):
             self.assertIn((cpus, "bench", args), ran)
         for workload in WORKLOADS:
-            for args in workload.arguments("linux"):
+            for args in workload.arguments(("mprotect", "uffd")):
                 self.assertIn((workload.cpus, workload.name, args), ran)
 
-    def test_workloads_differ_between_the_systems_in_nothing_but_the_way(self):
-        for workload in WORKLOADS:
-            trapline, linux = workload.arguments("trapline"), workload.arguments("linux")
-            for ways in zip(trapline, linux):
-                self.assertEqual(ways[0].replace("ept", "WAY").replace("=pt", "=WAY"),
-                                 ways[1].replace("mprotect", "WAY").replace("=uffd", "=WAY"))
+    def test_what_a_kernel_can(self):
+        self.assertEqual(linux_ways("6.1.0-56-amd64"), ["mprotect"])
+        for release in ("6.4.0", "6.12.95+deb12-amd64", "7.0-rc1"):
+            self.assertEqual(linux_ways(release), ["mprotect", "uffd"])
+        self.assertEqual(linux_ways("custom"), ["mprotect"])
+
+    def test_an_old_kernel_is_not_asked_for_more(self):
+        old = bench()
+        old.linux.release = "6.1.0"
+        for job in plan(old):
+            if job.system == "linux":
+                job.run(None, None, None)
+        args = [args for _, programs, _ in old.linux.asked for _, args, _ in programs]
+        self.assertTrue(any("mprotect" in one for one in args))
+        self.assertFalse(any("uffd" in one for one in args))
 
 
 class LanesTest(unittest.TestCase):

@@ -10,7 +10,7 @@ from runner.settings import Volume
 from runner.trapline import run_trapline
 from runner.volume import FOLDER, default_guest_memory, find_guest, guest_conf
 
-from .workloads import WORKLOADS
+from .workloads import TRAPLINE_WAYS, WORKLOADS, linux_ways
 
 BENCH = "bench"
 MEM = 512             # MiB of the machine, but for sweeps
@@ -127,20 +127,21 @@ def trapline_workload_jobs(bench):
     """A boot for each workload and way."""
     for workload in WORKLOADS:
         machine = bench.machine(workload.cpus)
-        for args in workload.arguments("trapline"):
+        for args in workload.arguments(TRAPLINE_WAYS):
             yield trapline_job(bench, f"{workload.name} {args}", 20, workload.name, args, machine,
                                vcpus=workload.vcpus, copies=workload.guests)
 
 
 def linux_workload_jobs(bench):
     """A few boots for all workloads and ways: each boot takes as long as some of them."""
+    ways = linux_ways(bench.linux.release) if bench.linux else ()
     for cpus, boots in LINUX_BOOTS.items():
         machine = bench.machine(cpus)
         workloads = [workload for workload in WORKLOADS if workload.cpus == cpus]
         for boot in range(boots):
             chosen = workloads[boot::boots]
             programs = [(workload.name, args, {"VCPUS": str(workload.threads("linux"))})
-                        for workload in chosen for args in workload.arguments("linux")]
+                        for workload in chosen for args in workload.arguments(ways)]
             yield from linux_jobs(bench, ", ".join(workload.name for workload in chosen), 60 + 20 * len(programs),
                                   programs, machine)
 

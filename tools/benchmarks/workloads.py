@@ -1,9 +1,18 @@
 """The workloads as they are compared: each with the same arguments on both systems."""
 
+import re
 from dataclasses import dataclass
 
-# Ways to protect pages, on each system; {way} in arguments.
-WAYS = {"trapline": ("ept", "pt"), "linux": ("mprotect", "uffd")}
+# Ways to protect a region's pages, {way} in arguments; of Linux with the first kernel that can.
+TRAPLINE_WAYS = ("ept", "pt")
+LINUX_WAYS = {"mprotect": (0, 0), "uffd": (6, 4)}
+
+
+def linux_ways(release):
+    """Those of a kernel by its release: "6.1.0-56-amd64"."""
+    found = re.match(r"(\d+)\.(\d+)", release)
+    version = (int(found.group(1)), int(found.group(2))) if found else (0, 0)
+    return [way for way, first in LINUX_WAYS.items() if version >= first]
 
 
 @dataclass
@@ -22,9 +31,9 @@ class Workload:
         """Of the machine, on both systems."""
         return max(self.vcpus, self.guests)
 
-    def arguments(self, system):
-        """Of each run on the system."""
-        runs = [self.args.format(way=way) for way in WAYS[system]]
+    def arguments(self, ways):
+        """Of each run on a system that has these ways."""
+        runs = [self.args.format(way=way) for way in ways]
         return runs + [self.baseline] if self.baseline else runs
 
     def threads(self, system):

@@ -64,6 +64,8 @@ def show_ratio(value):
     """How many times as much; a dash for None."""
     if value is None:
         return MISSING
+    if value < 0.1:
+        return f"{value:.1g}x"
     return f"{value:.2f}x" if value < 2 else f"{value:.1f}x" if value < 10 else f"{value:,.0f}x"
 
 

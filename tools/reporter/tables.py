@@ -78,7 +78,7 @@ def operations_table(bench):
             row += [with_mode(figure), show_ratio(found.ratio_to(figure))]
         rows.append(row)
     note = ("Medians in ticks. Linux's best is the lowest of its modes, which is named; own area: the page is an area "
-            "(VMA) of its own. The ratio is Linux's best by Trapline's best, whose mode is in brackets. Exits, flushes "
+            "(VMA) of its own; userfaultfd forbids writing alone, not reading. The ratio is Linux's best by Trapline's best, whose mode is in brackets. Exits, flushes "
             "and IPIs are those of one operation, by mode. The limit is the bare fault in the guest, with nothing "
             "else.")
     if bench.linux_name != "Linux":
