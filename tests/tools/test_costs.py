@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tools")]
 
 from runner import UsageError
+from runner.results import RUN
 
 
 def load():
@@ -50,7 +51,7 @@ def row(name="prot1", mode="exit", median=100, exits=0, flushes=0, ipis=0, unit=
 
 
 def run(*rows, engine="bochs", guest="bench", system="trapline"):
-    return {"schema": 1, "system": system, "engine": engine, "model": "m", "guest": guest, "rows": list(rows)}
+    return {**RUN, "schema": 1, "system": system, "engine": engine, "model": "m", "guest": guest, "rows": list(rows)}
 
 
 def bundle(*runs):
@@ -265,6 +266,11 @@ class RunsTest(unittest.TestCase):
 
     RUNS = [run(row(), system="linux"), run(row(), guest="gc"), run(row()), run(row(), engine="kvm", guest="gc"),
             run(row(), engine="bare"), run(row(), engine="kvm", system="linux")]
+
+    def test_the_plainest_that_fits(self):
+        bench = self.RUNS[2]
+        for busier in (dict(bench, cpus=2), dict(bench, others=1), dict(bench, disable="ve"), dict(bench, mem=99999)):
+            self.assertIs(costs.choose_run([busier, bench], "r", None, True), bench)
 
     def test_the_first_that_fits(self):
         self.assertIs(costs.choose_run(self.RUNS, "r", None, True), self.RUNS[2])

@@ -3,7 +3,7 @@
 LINUX_BENCH_CFLAGS := -std=c11 -O2 -g $(COMMON_WARN) -D_GNU_SOURCE -Iguest/linux/bench/include \
 	-Iguest/linux/include -Iguest/include -I. -pthread -fno-pie -MMD -MP
 # How rows are measured and shown is Trapline's, as is what the rows of DIRTY and MAP2 do.
-LINUX_BENCH_SHARED := access dirty map2 measure report unit
+LINUX_BENCH_SHARED := access dirty map2 measure report unit walk
 LINUX_BENCH_C := $(sort $(wildcard guest/linux/bench/*.c)) \
 	$(LINUX_BENCH_SHARED:%=guest/workloads/bench/%.c) guest/linux/pagemap.c guest/linux/tsc.c \
 	guest/linux/uffd.c guest/runtime/time.c guest/common/figures.c guest/common/statistics.c

@@ -9,18 +9,18 @@
 #include "guest/linux/bench/fault.h"
 #include "guest/linux/bench/key.h"
 #include "guest/linux/bench/protection.h"
+#include "guest/workloads/bench/walk.h"
 
 enum {
-    PAGES = 100,
+    PAGES = WALK_PAGES,
     AREA_PAGES = 2 * PAGES,
     ROUNDS = 100,
 };
 
 static const struct protection *by;
 static char *area;
-static char *permuted[PAGES]; /* the pages in the order in which they are written */
-static char *unprotected;     /* vmpup.appel1: the page unprotected last */
-static unsigned faults_left;  /* in this round */
+static char *unprotected;    /* vmpup.appel1: the page unprotected last */
+static unsigned faults_left; /* in this round */
 static const char *row;
 
 static void empty_handler(int number, siginfo_t *info, void *context)
@@ -47,23 +47,17 @@ static void appel2_handler(int number, siginfo_t *info, void *context)
     by->allow(fault_page(info), 1);
 }
 
-static void write_permuted(void)
-{
-    for (int i = 0; i < PAGES; i++)
-        *(volatile char *)permuted[i] = 1;
-}
-
 static void run_appel1(void *ctx)
 {
     (void)ctx;
-    write_permuted();
+    walk_write();
 }
 
 static void run_appel2(void *ctx)
 {
     (void)ctx;
     by->forbid(area, PAGES);
-    write_permuted();
+    walk_write();
 }
 
 static void reset_faults(void *ctx)
@@ -98,13 +92,10 @@ static void run(const char *name, const char *mode, fault_handler *handler, void
 
 static void open_area(void)
 {
-    uint32_t order[PAGES];
 
     area = area_open(AREA_PAGES);
     bench_expect(area, "vmpup", "there is memory");
-    bench_permute(order, PAGES);
-    for (int i = 0; i < PAGES; i++)
-        permuted[i] = area + (size_t)order[i] * PAGE;
+    walk_over(area);
 }
 
 static void run_protection(void)

@@ -10,9 +10,10 @@
 #include "guest/runtime/runtime.h"
 #include "guest/workloads/bench/bench.h"
 #include "guest/workloads/bench/limit.h"
+#include "guest/workloads/bench/walk.h"
 
 enum {
-    PAGES = 100,
+    PAGES = WALK_PAGES,
     ROUNDS = 10000,
     VMPUP_ROUNDS = 100,
 };
@@ -21,7 +22,6 @@ uint64_t limit_allowed;
 
 static const char mode[] = "limit";
 static struct region *region;
-static char *permuted[PAGES]; /* the pages in the order in which they are written */
 static volatile uint64_t *entries;
 
 static uint64_t number_of(const void *page)
@@ -45,29 +45,23 @@ static void protect_all(void)
         flush_pages(region->base, PAGES);
 }
 
-static void write_permuted(void)
-{
-    for (int i = 0; i < PAGES; i++)
-        *(volatile char *)permuted[i] = 1;
-}
-
 static void run_appel1(void *ctx)
 {
     (void)ctx;
-    write_permuted();
+    walk_write();
 }
 
 static void run_appel2(void *ctx)
 {
     (void)ctx;
     protect_all();
-    write_permuted();
+    walk_write();
 }
 
 static void check_last(void *ctx)
 {
     (void)ctx;
-    bench_expect(limit_allowed == number_of(permuted[PAGES - 1]), "limit.appel1",
+    bench_expect(limit_allowed == number_of(walk[PAGES - 1]), "limit.appel1",
                  "the last page written is the one that is allowed");
 }
 
@@ -75,7 +69,7 @@ static void check_all(void *ctx)
 {
     (void)ctx;
     for (int i = 0; i < PAGES; i++)
-        bench_expect(present(permuted[i]), "limit.appel2", "there is a fault for each page");
+        bench_expect(present(walk[i]), "limit.appel2", "there is a fault for each page");
 }
 
 static void run_trap_row(void)
@@ -104,7 +98,7 @@ static void check_appel1(void)
 {
     for (int i = 0; i < 2 * PAGES; i++) {
         const uint64_t before = limit_allowed;
-        char *const page = permuted[i % PAGES];
+        char *const page = walk[i % PAGES];
 
         *(volatile char *)page = 1;
         bench_expect(limit_allowed == number_of(page) && present(page) &&
@@ -152,7 +146,6 @@ static void run_appel2_row(void)
 
 void bench_limit(void)
 {
-    uint32_t order[PAGES];
 
     if (!bench_wanted("limit.trap") && !bench_wanted("limit.appel1") &&
         !bench_wanted("limit.appel2"))
@@ -162,9 +155,7 @@ void bench_limit(void)
         return;
     }
     entries = page_tables_entry(region->base);
-    bench_permute(order, PAGES);
-    for (int i = 0; i < PAGES; i++)
-        permuted[i] = (char *)region_base(region) + (size_t)order[i] * PAGE;
+    walk_over(region_base(region));
     run_trap_row();
     if (bench_others()) {
         printf("bench: limit.appel1 and limit.appel2 left out: they reach no other vCPU\n");

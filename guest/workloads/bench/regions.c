@@ -7,9 +7,10 @@
 #pragma GCC target("general-regs-only")
 
 #include "guest/workloads/bench/bench.h"
+#include "guest/workloads/bench/walk.h"
 
 enum {
-    PAGES = 100,
+    PAGES = WALK_PAGES,
     REGION_PAGES = 3 * PAGES_2M, /* of the PROTN rows */
     TRACKED_PAGES = 16384,
     ROUNDS = 5000,
@@ -23,9 +24,8 @@ static struct region *region;
 static char *base;
 static const char *mode;
 static char *permuted[REGION_PAGES];
-static char *walked[PAGES]; /* the first pages in the order in which they are written */
-static char *unprotected;   /* appel1: the page unprotected last */
-static size_t listed;       /* pages of a PROTN */
+static char *unprotected; /* appel1: the page unprotected last */
+static size_t listed;     /* pages of a PROTN */
 static unsigned faults_left;
 
 /* The name of this mechanism's row, or NULL when it is not wanted. */
@@ -47,9 +47,7 @@ static bool open_region(enum region_mechanism mechanism, size_t pages)
     bench_permute(order, listed);
     for (size_t i = 0; i < listed; i++)
         permuted[i] = base + (size_t)order[i] * PAGE;
-    bench_permute(order, PAGES);
-    for (size_t i = 0; i < PAGES; i++)
-        walked[i] = base + (size_t)order[i] * PAGE;
+    walk_over(base);
     return true;
 }
 
@@ -84,23 +82,17 @@ static void do_unprot(void *page)
     region_unprot(region, page);
 }
 
-static void write_permuted(void)
-{
-    for (int i = 0; i < PAGES; i++)
-        *(volatile char *)walked[i] = 1;
-}
-
 static void run_appel1(void *ctx)
 {
     (void)ctx;
-    write_permuted();
+    walk_write();
 }
 
 static void run_appel2(void *ctx)
 {
     (void)ctx;
     region_protn_range(region, base, PAGES, TRAPLINE_NONE);
-    write_permuted();
+    walk_write();
 }
 
 static void reset_faults(void *ctx)

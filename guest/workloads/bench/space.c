@@ -9,9 +9,10 @@
 #include <trapline/space.h>
 
 #include "guest/workloads/bench/bench.h"
+#include "guest/workloads/bench/walk.h"
 
 enum {
-    PAGES = 100,
+    PAGES = WALK_PAGES,
     SWITCHES = 2, /* there and back */
     SWITCH_ROUNDS = 10000,
     ROUNDS = 1000,
@@ -21,7 +22,6 @@ enum {
 };
 
 static struct region *region;
-static char *permuted[PAGES]; /* in the order in which they are written */
 static unsigned space;
 static unsigned faults_left;
 
@@ -81,11 +81,10 @@ static void close_and_enter(void *ctx)
     space_switch(space);
 }
 
-static void write_permuted(void *ctx)
+static void write_all(void *ctx)
 {
     (void)ctx;
-    for (int i = 0; i < PAGES; i++)
-        *(volatile char *)permuted[i] = 1;
+    walk_write();
 }
 
 static void leave_and_check(void *ctx)
@@ -123,7 +122,6 @@ static void check(void)
 
 static bool open(void)
 {
-    uint32_t order[PAGES];
     int made;
 
     if (region_create(&region, PAGES, 1, REGION_PT) != 0)
@@ -131,9 +129,7 @@ static bool open(void)
     made = space_create();
     bench_expect(made > 0, "space", "there is memory");
     space = (unsigned)made;
-    bench_permute(order, PAGES);
-    for (int i = 0; i < PAGES; i++)
-        permuted[i] = (char *)region_base(region) + (size_t)order[i] * PAGE;
+    walk_over(region_base(region));
     return true;
 }
 
@@ -167,7 +163,7 @@ void bench_space(void)
                                .rounds = TRAP_ROUNDS,
                                .ops = PAGES,
                                .before = close_and_enter,
-                               .run = write_permuted,
+                               .run = write_all,
                                .after = leave_and_check},
             NULL);
     trap(NULL, 0);

@@ -8,9 +8,10 @@
 #include <trapline/view.h>
 
 #include "guest/workloads/bench/bench.h"
+#include "guest/workloads/bench/walk.h"
 
 enum {
-    PAGES = 100,
+    PAGES = WALK_PAGES,
     SWITCHES = 2, /* there and back */
     SWITCH_ROUNDS = 10000,
     ROUNDS = 1000,
@@ -20,7 +21,6 @@ enum {
 };
 
 static char *region;
-static char *permuted[PAGES]; /* in the order in which they are written */
 static unsigned view;
 static unsigned faults_left;
 
@@ -92,11 +92,10 @@ static void close_and_enter(void *ctx)
     view_switch(view);
 }
 
-static void write_permuted(void *ctx)
+static void write_all(void *ctx)
 {
     (void)ctx;
-    for (int i = 0; i < PAGES; i++)
-        *(volatile char *)permuted[i] = 1;
+    walk_write();
 }
 
 static void leave_and_check(void *ctx)
@@ -129,15 +128,12 @@ static void check(void)
 void bench_view(void)
 {
     const char *const by_vmfunc = mode(TRAPLINE_FEATURE_VMFUNC);
-    uint32_t order[PAGES];
     int made = view_create();
 
     region = pages_alloc(PAGES, 1);
     bench_expect(region && made > 0, "view", "there is memory");
     view = (unsigned)made;
-    bench_permute(order, PAGES);
-    for (int i = 0; i < PAGES; i++)
-        permuted[i] = region + (size_t)order[i] * PAGE;
+    walk_over(region);
     check();
     measure("view.switch",
             &(struct bench_op){.mode = by_vmfunc,
@@ -172,7 +168,7 @@ void bench_view(void)
                                .rounds = TRAP_ROUNDS,
                                .ops = PAGES,
                                .before = close_and_enter,
-                               .run = write_permuted,
+                               .run = write_all,
                                .after = leave_and_check},
             NULL);
     trap(NULL, 0);

@@ -8,16 +8,16 @@
 #pragma GCC target("general-regs-only")
 
 #include "guest/workloads/bench/bench.h"
+#include "guest/workloads/bench/walk.h"
 
 enum {
-    PAGES = 100,
+    PAGES = WALK_PAGES,
     ROUNDS = 100,
 };
 
-static char *region;          /* 2 * PAGES pages */
-static char *permuted[PAGES]; /* the pages in the order in which they are written */
-static char *unprotected;     /* vmpup.appel1: the page unprotected last */
-static unsigned faults_left;  /* in this round */
+static char *region;         /* 2 * PAGES pages */
+static char *unprotected;    /* vmpup.appel1: the page unprotected last */
+static unsigned faults_left; /* in this round */
 static const char *row;
 
 static uint64_t
@@ -72,12 +72,6 @@ TRAP_LEAN_HANDLER static void dune_trap_handler(struct trapline_fault *fault)
     fault->rip = (uint64_t)bench_touch_end;
 }
 
-static void write_permuted(void)
-{
-    for (int i = 0; i < PAGES; i++)
-        *(volatile char *)permuted[i] = 1;
-}
-
 static void write_in_order(void)
 {
     for (int i = 0; i < PAGES; i++)
@@ -92,14 +86,14 @@ static void run_trap(void *ctx)
 static void run_appel1(void *ctx)
 {
     (void)ctx;
-    write_permuted();
+    walk_write();
 }
 
 static void run_appel2(void *ctx)
 {
     (void)ctx;
     protn_range(region, PAGES, TRAPLINE_NONE);
-    write_permuted();
+    walk_write();
 }
 
 static void run_dune_trap(void *ctx)
@@ -169,13 +163,10 @@ static void run(const char *name, trap_handler *handler, void (*before)(void *),
 
 void bench_vmpup(void)
 {
-    uint32_t order[PAGES];
 
     region = pages_alloc(2 * PAGES, 1);
     bench_expect(region, "vmpup", "there is memory");
-    bench_permute(order, PAGES);
-    for (int i = 0; i < PAGES; i++)
-        permuted[i] = region + (size_t)order[i] * PAGE;
+    walk_over(region);
 
     prot1(region, TRAPLINE_NONE);
     run("vmpup.trap", empty_handler, reset_faults, run_trap, NULL);
