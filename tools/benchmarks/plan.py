@@ -63,10 +63,10 @@ class Bench:
         self.engine.check(machine)
         return machine
 
-    def bench_args(self, *words, long=False):
-        """The microbenchmarks' arguments. long: of a run that takes long in Bochs, where more rounds tell little more: each
-        takes as many ticks as the one before."""
-        quick = self.quick or (long and self.engine.name == "bochs")
+    def bench_args(self, *words):
+        """The microbenchmarks' arguments. In Bochs each round takes the ticks of the one before, so that a few tell as much
+        as many."""
+        quick = self.quick or self.engine.name == "bochs"
         return " ".join((["quick"] if quick else []) + [word for word in words if word])
 
 
@@ -103,26 +103,26 @@ def micro_jobs(bench):
     """The microbenchmarks on one CPU, and on two of which one is kept busy by the same program; before them, what the
     CPU's own events cost."""
     one, two = bench.machine(1), bench.machine(2)
-    alone, beside = bench.bench_args(), bench.bench_args("others=1", long=True)
-    yield trapline_job(bench, "1 CPU", 20 if bench.quick else 60, BENCH, alone, one, measure="costs")
+    alone, beside = bench.bench_args(), bench.bench_args("others=1")
+    yield trapline_job(bench, "1 CPU", 20, BENCH, alone, one, measure="costs")
     yield trapline_job(bench, "2 CPUs", 30, BENCH, beside, two, vcpus=2,
                        measure="costs")
-    yield from linux_jobs(bench, "1 CPU", 100 if bench.quick else 250, [(BENCH, alone, {})], one)
+    yield from linux_jobs(bench, "1 CPU", 160, [(BENCH, alone, {})], one)
     yield from linux_jobs(bench, "2 CPUs", 230, [(BENCH, beside, {})], two)
 
 
 def more_jobs(bench):
     """What takes longer: up to four CPUs, up to a gibibyte, CPUs without the newer features."""
     four, large = bench.machine(SMP_CPUS), bench.machine(1, SWEEP_MEM)
-    smp, sweep = f"only={SMP_ROWS}", bench.bench_args(f"only={SWEEP_ROWS}", long=True)
-    yield trapline_job(bench, f"{SMP_CPUS} CPUs", 70, BENCH, bench.bench_args(f"{smp},{SMP_TRAPLINE_ROWS}", long=True), four,
+    smp, sweep = f"only={SMP_ROWS}", bench.bench_args(f"only={SWEEP_ROWS}")
+    yield trapline_job(bench, f"{SMP_CPUS} CPUs", 30, BENCH, bench.bench_args(f"{smp},{SMP_TRAPLINE_ROWS}"), four,
                        vcpus=SMP_CPUS)
-    yield trapline_job(bench, "up to 1 GiB", 80, BENCH, f"{sweep},{SWEEP_TRAPLINE_ROWS}", large,
+    yield trapline_job(bench, "up to 1 GiB", 60, BENCH, f"{sweep},{SWEEP_TRAPLINE_ROWS}", large,
                        guest_mem=SWEEP_GUEST_MEM)
-    yield trapline_job(bench, f"1 CPU without {FALLBACKS}", 110, BENCH, bench.bench_args(), bench.machine(1),
+    yield trapline_job(bench, f"1 CPU without {FALLBACKS}", 25, BENCH, bench.bench_args(), bench.machine(1),
                        disable=FALLBACKS)
-    yield from linux_jobs(bench, f"{SMP_CPUS} CPUs", 150, [(BENCH, bench.bench_args(smp, long=True), {})], four)
-    yield from linux_jobs(bench, "up to 1 GiB", 150, [(BENCH, sweep, {})], large)
+    yield from linux_jobs(bench, f"{SMP_CPUS} CPUs", 130, [(BENCH, bench.bench_args(smp), {})], four)
+    yield from linux_jobs(bench, "up to 1 GiB", 250, [(BENCH, sweep, {})], large)
 
 
 def trapline_workload_jobs(bench):
@@ -144,7 +144,7 @@ def linux_workload_jobs(bench):
             chosen = workloads[boot::boots]
             programs = [(workload.name, args, {"VCPUS": str(workload.threads("linux"))})
                         for workload in chosen for args in workload.arguments(ways)]
-            yield from linux_jobs(bench, ", ".join(workload.name for workload in chosen), 60 + 20 * len(programs),
+            yield from linux_jobs(bench, ", ".join(workload.name for workload in chosen), 35 + 15 * len(programs),
                                   programs, machine)
 
 

@@ -27,7 +27,7 @@ static void leave_out_slow(const struct dirty_way *way)
     if (way->is_slow)
         leave_out(largest, sizeof(largest) / sizeof(largest[0]));
     /* It is the slower of the two ways with a signal for each page. */
-    if (way == &dirty_mprotect && bench_quick())
+    if (way == &dirty_mprotect && bench_quick() && bench_others())
         leave_out(large, sizeof(large) / sizeof(large[0]));
 }
 

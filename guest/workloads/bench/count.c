@@ -1,6 +1,7 @@
 /* What the hypervisor counts while an operation is run. */
 #include <trapline/info.h>
 
+#include "guest/common/statistics.h"
 #include "guest/workloads/bench/measure.h"
 
 enum {
@@ -20,9 +21,16 @@ void count_calibrate(void)
     cost.ipis = second.ipis - first.ipis;
 }
 
+/* The median: an exit of the time slice's end, which falls into any round, is no operation's. */
+static double usual(uint64_t *counts, unsigned rounds, unsigned ops)
+{
+    sort_values(counts, rounds);
+    return (double)percentile_of(counts, rounds, 50) / ops;
+}
+
 void count_rounds(const struct bench_op *op, void *ctx, unsigned rounds, struct figure *row)
 {
-    struct trapline_stats sum = {0};
+    uint64_t exits[COUNTED_ROUNDS], flushes[COUNTED_ROUNDS], ipis[COUNTED_ROUNDS];
 
     if (rounds > COUNTED_ROUNDS)
         rounds = COUNTED_ROUNDS;
@@ -36,11 +44,11 @@ void count_rounds(const struct bench_op *op, void *ctx, unsigned rounds, struct 
         stats(&stop);
         if (op->after)
             op->after(ctx);
-        sum.exits += less(stop.exits - start.exits, cost.exits);
-        sum.flushes += less(stop.flushes - start.flushes, cost.flushes);
-        sum.ipis += less(stop.ipis - start.ipis, cost.ipis);
+        exits[i] = less(stop.exits - start.exits, cost.exits);
+        flushes[i] = less(stop.flushes - start.flushes, cost.flushes);
+        ipis[i] = less(stop.ipis - start.ipis, cost.ipis);
     }
-    row->exits = (double)sum.exits / rounds / op->ops;
-    row->flushes = (double)sum.flushes / rounds / op->ops;
-    row->ipis = (double)sum.ipis / rounds / op->ops;
+    row->exits = usual(exits, rounds, op->ops);
+    row->flushes = usual(flushes, rounds, op->ops);
+    row->ipis = usual(ipis, rounds, op->ops);
 }
