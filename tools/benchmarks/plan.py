@@ -17,7 +17,7 @@ MEM = 512             # MiB of the machine, but for sweeps
 SWEEP_MEM = 1792      # a gibibyte to protect, with room beside it; Bochs has to have it in memory
 SWEEP_GUEST_MEM = 1408
 SMP_CPUS = 4
-LINUX_BOOTS = {1: 2, 2: 1}  # for all workloads on as many CPUs
+LINUX_BOOTS = {1: 2, 2: 1, 4: 1}  # for all workloads on as many CPUs
 
 SMP_ROWS = "add,shootdown,raise"
 SMP_TRAPLINE_ROWS = "doorbell,unpark,park"
@@ -142,7 +142,7 @@ def linux_workload_jobs(bench):
         workloads = [workload for workload in WORKLOADS if workload.cpus == cpus]
         for boot in range(boots):
             chosen = workloads[boot::boots]
-            programs = [(workload.name, args, {"VCPUS": str(workload.threads("linux"))})
+            programs = [(workload.name, args, {"VCPUS": str(workload.vcpus)})
                         for workload in chosen for args in workload.arguments(ways)]
             yield from linux_jobs(bench, ", ".join(workload.name for workload in chosen), 35 + 15 * len(programs),
                                   programs, machine)

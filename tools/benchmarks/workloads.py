@@ -22,30 +22,25 @@ class Workload:
     name: str
     args: str = "mechanism={way}"
     baseline: str = ""
-    vcpus: int = 1       # of each guest; threads on Linux
-    guests: int = 1      # at once
-    linux_vcpus: int = 0  # where Linux needs more threads
+    vcpus: int = 1   # of each guest; threads of each process on Linux
+    guests: int = 1  # at once; processes on Linux
 
     @property
     def cpus(self):
         """Of the machine, on both systems."""
-        return max(self.vcpus, self.guests)
+        return self.vcpus * self.guests
 
     def arguments(self, ways):
         """Of each run on a system that has these ways."""
         runs = [self.args.format(way=way) for way in ways]
         return runs + [self.baseline] if self.baseline else runs
 
-    def threads(self, system):
-        """That the program may have."""
-        return self.linux_vcpus if system == "linux" and self.linux_vcpus else self.vcpus
-
 
 WORKLOADS = (
     Workload("gc", "program=gcbench mechanism={way}", "program=gcbench baseline", vcpus=2),
     Workload("generational"),
-    # Where nothing interrupts a node for a message, a second thread has to serve.
-    Workload("svm", "kernel=all mechanism={way}", guests=2, linux_vcpus=2),
+    # On Linux nothing interrupts a node for a message, so each has a second thread that serves, on both systems.
+    Workload("svm", "kernel=all mechanism={way}", guests=2, vcpus=2),
     Workload("checkpoint", baseline="baseline"),
     Workload("store", baseline="baseline"),
     Workload("bigspace"),

@@ -98,6 +98,8 @@ def variant(args):
 def lines(results, machine):
     """The WorkloadLines of a machine. Of several kinds of Linux the plainest counts."""
     kinds = kinds_of_linux(run for run in results.chosen(machine, LINUX) if run.guest in WORKLOADS)
+    if machine.disable and not any(run.guest in WORKLOADS for run in results.chosen(machine, TRAPLINE)):
+        return []
     groups = {}
     for run in results.chosen(machine, TRAPLINE) + (kinds[0][1] if kinds else []):
         if run.guest in WORKLOADS:

@@ -21,7 +21,8 @@ static void leave_out(const char *const *rows, size_t count)
 
 static void leave_out_slow(const struct dirty_way *way)
 {
-    static const char *const largest[] = {"dirty.sweep.65536.100", "dirty.sweep.262144.100"};
+    static const char *const largest[] = {"dirty.sweep.65536.10", "dirty.sweep.65536.100",
+                                          "dirty.sweep.262144.10", "dirty.sweep.262144.100"};
     static const char *const large[] = {"dirty.16384.10", "dirty.16384.100"};
 
     if (way->is_slow)

@@ -220,7 +220,7 @@ void bench_dirty(void)
 static const struct {
     size_t pages;
     unsigned rounds;
-} sizes[] = {{1024, 50}, {4096, 20}, {16384, 10}, {65536, 5}, {PAGES_1G, 5}};
+} sizes[] = {{1024, 50}, {4096, 20}, {16384, 10}, {65536, 3}, {PAGES_1G, 3}};
 static const unsigned percents[] = {1, 10, 100};
 
 enum {

@@ -197,11 +197,8 @@ void bench_run(const struct bench_op *op, void *ctx)
 
     if (!bench_wanted(op->name))
         return;
-    if (quick) {
-        rounds /= QUICK_DIVISOR;
-        if (rounds < QUICK_LEAST)
-            rounds = QUICK_LEAST;
-    }
+    if (quick && rounds > QUICK_LEAST)
+        rounds = rounds / QUICK_DIVISOR > QUICK_LEAST ? rounds / QUICK_DIVISOR : QUICK_LEAST;
     printf("bench: %s%s%s\n", op->name, by ? " by " : "", by ? by : "");
     bench_measure(op, ctx, rounds, &row);
     row.mode = by;
