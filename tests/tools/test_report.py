@@ -433,7 +433,7 @@ class PageTest(ReportTest):
         said = sentences(results)
         self.assertIn("fewer ticks than Linux's best way in 2 of 2 operations", said[0])
         self.assertIn("58x in the geometric mean, 10x at the least (appel1", said[0])
-        self.assertIn("appel1 50 (limit 20)", said[1])
+        self.assertIn("appel1 50 (20)", said[1])
 
     def test_behind(self):
         """Where Linux is not behind the findings say so."""

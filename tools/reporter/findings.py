@@ -72,9 +72,9 @@ def about_operations(bench):
 
 def about_limits(bench):
     """How far from the bare fault Trapline is on a machine."""
-    words = [f"{one.operation.text.partition(':')[0]} {show(one.best.median)} (limit {show(one.limit.median)})"
+    words = [f"{one.operation.text.partition(':')[0]} {show(one.best.median)} ({show(one.limit.median)})"
              for one in bench.faults()]
-    return [f"{bench.machine}: what Trapline adds to the bare fault, in ticks: {'; '.join(words)}."] if words else []
+    return [f"{bench.machine}: faults on Trapline, in ticks, and in brackets the bare fault in the guest: {'; '.join(words)}."] if words else []
 
 
 def about_workloads(results):

@@ -53,7 +53,7 @@ OPERATIONS = (
     _same("PROTN: forbid 2 MiB at once", "protn.2m"),
     *(_same(f"PROTN: {n:,} pages here and there, each", f"protn.scattered.{n}", "PROTN, scattered" if n == 100 else "")
       for n in (16, 100, 1024)),
-    _same("a set of 100 pages forbidden and allowed", "set.100"),
+    _same("a set of 100 pages: forbid all", "set.100"),
     *(_same(f"DIRTY: {pages:,} pages, {percent} % written", f"dirty.{pages}.{percent}",
             "DIRTY, 16,384" if (pages, percent) == (16384, 1) else "")
       for pages in (1024, 16384) for percent in (1, 10, 100)),
