@@ -352,6 +352,14 @@ class PictureTest(ReportTest):
         self.assertEqual(self.points(made["shootdown"]),
                          {("ept", "1 page"): [(1, 3), (2, 4)], ("uffd", "100 pages"): [(2, 9)]})
 
+    def test_shootdown_of_most_cpus(self):
+        """Of machines that are alike otherwise the one with most CPUs."""
+        two = run("trapline", [row("shootdown.1.1", "exit", 3), row("shootdown.2.1", "exit", 4)], cpus=2)
+        four = run("trapline", [*two["rows"], row("shootdown.4.1", "exit", 6)], cpus=4)
+        for runs in ((two, four), (four, two)):
+            made, _ = self.pictures(*runs)
+            self.assertEqual(self.points(made["shootdown"]), {("ept", "1 page"): [(1, 3), (2, 4), (4, 6)]})
+
     def test_history(self):
         """Now is in ADDs of the same system, in the year of the results; what is not sure only comes when asked for."""
         made, _ = self.pictures(TRAPLINE, LINUX)
