@@ -219,6 +219,23 @@ static bool protect_apply(struct ept *ept, uint64_t first, uint64_t end, unsigne
     return kept;
 }
 
+/*
+ * Whether some entries of a table have the access of one of its pages. To look at all is dear, and
+ * in vain where a part of the table is lowered whose ends were so before; the middle tells, and a
+ * quarter to each side of it where the part has the middle: a larger part is merge_run()'s.
+ */
+static inline bool alike_here_and_there(const volatile uint64_t *table, uint64_t entry)
+{
+    enum {
+        QUARTER = EPT_ENTRIES / 4,
+    };
+    uint64_t ends = (entry ^ table[0]) | (entry ^ table[EPT_ENTRIES - 1]);
+
+    return !(ends & ENTRY_ACCESS) && !(((entry ^ table[QUARTER]) | (entry ^ table[2 * QUARTER]) |
+                                        (entry ^ table[3 * QUARTER])) &
+                                       ENTRY_ACCESS);
+}
+
 /* Merge the page table over a page that a range call changed, if that made it uniform. */
 static inline void settle_table(struct ept *ept, uint64_t page)
 {
@@ -230,7 +247,7 @@ static inline void settle_table(struct ept *ept, uint64_t page)
     /* No page that is lowered can make the hint wrong. */
     if ((entry & ENTRY_ACCESS) == entry_full_bits(entry))
         ept_settle(ept, page, true);
-    else if (!(((entry ^ table[0]) | (entry ^ table[EPT_ENTRIES - 1])) & ENTRY_ACCESS))
+    else if (alike_here_and_there(table, entry))
         ept_merge_uniform(ept, page);
 }
 

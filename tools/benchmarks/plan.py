@@ -122,7 +122,7 @@ def more_jobs(bench):
     yield trapline_job(bench, f"1 CPU without {FALLBACKS}", 25, BENCH, bench.bench_args(), bench.machine(1),
                        disable=FALLBACKS)
     yield from linux_jobs(bench, f"{SMP_CPUS} CPUs", 130, [(BENCH, bench.bench_args(smp), {})], four)
-    yield from linux_jobs(bench, "up to 1 GiB", 250, [(BENCH, sweep, {})], large)
+    yield from linux_jobs(bench, "up to 1 GiB", 600, [(BENCH, sweep, {})], large)
 
 
 def trapline_workload_jobs(bench):
