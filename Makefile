@@ -224,11 +224,11 @@ help:
 
 #> make run           build, boot in an emulator, show the guest's console; results in build/run/
 #> make bench         the benchmarks on Trapline and on Debian's Linux in the same emulator, in one table;
-#>                    build/bench/; make bench-quick: less of it in a fifth of the time
+#>                    build/bench/; make bench-quick: less of it in a fifth of the time. Their variables
+#>                    (SYSTEM, MITIGATIONS, KERNEL, ONLY, JOBS, RESULTS): docs/PERFORMANCE.md
 #> make bench-native  those of Linux on this host itself
 #> make bench-add FILE=x
 #>                    adds what another machine measured: results.json, a console's log, a typed table
-#> make report        build/bench/report.html, a page of it all with pictures
 #> make bench-compare A=old.json B=new.json
 #>                    what differs in the results of two runs
 #> make bench-accept  the figures of now become the baseline of the tests
